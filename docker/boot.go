@@ -1,0 +1,149 @@
+package docker
+
+import (
+	"bufio"
+	"bytes"
+	"os"
+	"sort"
+	"strings"
+
+	"tend/jobs/environ"
+	"tend/jobs/event"
+)
+
+// pseudoJobs are the jobs of a full Ubuntu whose job events job files wait for. In
+// a container they exist as events only; an enabled job file of the same name
+// takes the place of its events.
+var pseudoJobs = map[string]string{
+	"mountall":    "mounts are made by the container engine",
+	"udev":        "devices are made by the container engine",
+	"udevtrigger": "devices are made by the container engine",
+	"networking":  "interfaces are set up by the container engine",
+	"rc":          "there are no System V runlevel scripts",
+}
+
+// bootEvents lists what boot emits, in order, when everything that a full Ubuntu
+// would do has been done by the container engine already. has tells whether an
+// enabled job of that name exists.
+func bootEvents(mounts []mount, container string, ifaces []iface, has func(job string) bool) []event.Event {
+	var out []event.Event
+	emit := func(name string, env ...string) { out = append(out, event.Event{Name: name, Env: environ.Env(env)}) }
+	pseudo := func(name, job string, env ...string) {
+		if !has(job) {
+			emit(name, append([]string{"JOB=" + job, "INSTANCE="}, env...)...)
+		}
+	}
+	emit("startup")
+	for _, m := range mounts {
+		emit("mounted", "DEVICE="+m.device, "MOUNTPOINT="+m.point, "TYPE="+m.fstype, "OPTIONS="+m.options)
+	}
+	emit("virtual-filesystems")
+	emit("container", "CONTAINER="+container)
+	for _, name := range []string{"local-filesystems", "remote-filesystems", "all-swaps", "filesystem"} {
+		emit(name)
+	}
+	pseudo("started", "mountall")
+	pseudo("stopped", "mountall", "RESULT=ok")
+	pseudo("started", "udev")
+	pseudo("stopped", "udevtrigger", "RESULT=ok")
+	for _, i := range ifaces {
+		out = append(out, i.events()...)
+	}
+	emit("static-network-up")
+	pseudo("started", "networking")
+	emit("runlevel", "RUNLEVEL=2", "PREVLEVEL=N")
+	const level2, levelN = "RUNLEVEL=2", "PREVLEVEL=N"
+	pseudo("starting", "rc", level2, levelN)
+	pseudo("started", "rc", level2, levelN)
+	pseudo("stopped", "rc", "RESULT=ok", level2, levelN)
+	return out
+}
+
+// mount is one line of mountinfo.
+type mount struct{ device, point, fstype, options string }
+
+// virtual tells whether the file system has no storage of its own, as the
+// "virtual-filesystems" event means it.
+func (m mount) virtual() bool {
+	switch m.fstype {
+	case "proc", "sysfs", "tmpfs", "devtmpfs", "devpts", "mqueue", "cgroup", "cgroup2", "debugfs", "tracefs",
+		"securityfs", "pstore", "bpf", "hugetlbfs", "configfs", "fusectl", "binfmt_misc", "efivarfs", "ramfs", "rpc_pipefs":
+		return true
+	}
+	return false
+}
+
+// readMounts returns the mounts of this namespace, virtual file systems first and
+// otherwise in the kernel's order; none when /proc cannot be read.
+func readMounts() []mount {
+	data, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil
+	}
+	return parseMounts(data)
+}
+
+// parseMounts parses mountinfo (proc_pid_mountinfo(5)): the fields behind the lone
+// hyphen are type, source and super block options.
+func parseMounts(data []byte) []mount {
+	var out []mount
+	sc := bufio.NewScanner(bytes.NewReader(data))
+	sc.Buffer(nil, 1<<20)
+	for sc.Scan() {
+		fields := strings.Fields(sc.Text())
+		dash := 6
+		for dash < len(fields) && fields[dash] != "-" {
+			dash++
+		}
+		if dash+2 >= len(fields) {
+			continue
+		}
+		out = append(out, mount{
+			device: unescapeOctal(fields[dash+2]), point: unescapeOctal(fields[4]),
+			fstype: fields[dash+1], options: fields[5],
+		})
+	}
+	sort.SliceStable(out, func(i, j int) bool { return out[i].virtual() && !out[j].virtual() })
+	return out
+}
+
+// unescapeOctal undoes the \ooo by which the kernel writes blanks and backslashes.
+func unescapeOctal(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '\\' && i+3 < len(s) && isOctal(s[i+1]) && isOctal(s[i+2]) && isOctal(s[i+3]) {
+			b.WriteByte((s[i+1]-'0')<<6 | (s[i+2]-'0')<<3 | (s[i+3] - '0'))
+			i += 3
+			continue
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func isOctal(c byte) bool { return '0' <= c && c <= '7' }
+
+// containerKind names what we run in, for the container event: the orchestrator
+// before the engine, since that is what a job file would want to know.
+func containerKind(env environ.Env) string {
+	if _, ok := env.Lookup("KUBERNETES_SERVICE_HOST"); ok {
+		return "kubernetes"
+	}
+	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
+	switch {
+	case exists("/run/.containerenv"):
+		return "podman"
+	case exists("/.dockerenv"):
+		return "docker"
+	}
+	if kind, _ := env.Lookup("container"); kind != "" {
+		return kind
+	}
+	if data, err := os.ReadFile("/run/container_type"); err == nil && len(bytes.TrimSpace(data)) > 0 {
+		return string(bytes.TrimSpace(data))
+	}
+	return "other"
+}
