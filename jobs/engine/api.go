@@ -77,6 +77,9 @@ type Emit struct {
 	// From is the job one of whose processes emits, 0 for anyone else; the stop
 	// order uses it.
 	From JobID
+	// IgnorePartial asks for the Reply when the jobs that the event has started or
+	// stopped are through, even if an "and" that waits for more still holds it.
+	IgnorePartial bool
 }
 
 // EnvVerb is what an EnvRequest does.
@@ -110,6 +113,7 @@ type Spawned struct {
 type Execed struct {
 	Job     JobID
 	Process jobs.Process
+	PID     int // 0: of the process that is there
 }
 
 // SpawnFailed reports that a process could not be forked, or not be set up up to
@@ -118,6 +122,7 @@ type Execed struct {
 type SpawnFailed struct {
 	Job     JobID
 	Process jobs.Process
+	PID     int    // that Spawned has told, 0 when nothing was forked
 	Err     string // one line: stage, argument and errno
 	Status  int    // 127 not found, 126 not executable, 1 anything else
 }
@@ -255,9 +260,11 @@ type CloseFDs struct{ FDs []int }
 // Reply answers a request, once.
 type Reply struct {
 	Request RequestID
-	// Err is empty for success, else Upstart's text (reference 7.4), with the
-	// reason behind it where there is one.
+	// Err is empty for success, else Upstart's text (reference 7.4).
 	Err string
+	// Reason says why a job has failed, for example "pre-start exited with status
+	// 3". It is kept apart from Err, which scripts compare.
+	Reason string
 	// Job and Instance name the instance that the request was about, if any.
 	Job, Instance string
 	// Usage is the usage text of the job when an error should quote it.
