@@ -110,20 +110,21 @@ func TestMasks(t *testing.T) {
 		return c
 	}
 	tests := []struct {
-		name, option, dir string
+		name, option, dir string // option "-": not given
 		class             *jobs.Class
 		masked            bool
 	}{
-		{"a host job in a distribution's directory", "", host, class("tty1", ""), true},
-		{"another job there", "", host, class("nginx", ""), false},
-		{"an override unmasks", "", host, class("tty1", "/etc/init/tty1.override"), false},
-		{"a directory of one's own", "", plain, class("tty1", ""), false},
-		{"named by option", "nginx, redis", plain, class("redis", ""), true},
-		{"--mask none", "none", host, class("tty1", ""), false},
+		{"a host job in a distribution's directory", "-", host, class("tty1", ""), true},
+		{"another job there", "-", host, class("nginx", ""), false},
+		{"an override unmasks", "-", host, class("tty1", "/etc/init/tty1.override"), false},
+		{"a directory of one's own", "-", plain, class("tty1", ""), false},
+		{"named by option", "nginx,redis", plain, class("redis", ""), true},
+		{"--mask none", "", host, class("tty1", ""), false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newMasks(tt.option, tt.dir)
+			names := strings.FieldsFunc(tt.option, func(r rune) bool { return r == ',' || r == '-' })
+			m := newMasks(names, tt.option != "-", tt.dir)
 			got := m.apply(tt.class)
 			if masked := got.StartOn == nil; masked != tt.masked || m.masked(tt.class.Name) != tt.masked {
 				t.Errorf("masked = %v, %v, want %v", masked, m.masked(tt.class.Name), tt.masked)

@@ -26,21 +26,15 @@ type masks struct {
 	found map[string]bool // masked names that have a class
 }
 
-// newMasks works out the masked names: those given by option ("none" for nothing),
-// else the host's jobs when dir, the default configuration directory, is a
-// distribution's.
-func newMasks(option string, dir string) masks {
+// newMasks works out the masked names: those given, when given is set, else the
+// host's jobs when dir, the default configuration directory, is a distribution's.
+func newMasks(names []string, given bool, dir string) masks {
 	m := masks{names: map[string]bool{}, found: map[string]bool{}}
-	switch {
-	case option == "none":
-	case option != "":
-		for _, name := range strings.Split(option, ",") {
-			m.names[strings.TrimSpace(name)] = true
-		}
-	case dir != "" && isDistribution(dir):
-		for _, name := range strings.Fields(hostJobs) {
-			m.names[name] = true
-		}
+	if !given && dir != "" && isDistribution(dir) {
+		names = strings.Fields(hostJobs)
+	}
+	for _, name := range names {
+		m.names[name] = true
 	}
 	return m
 }
