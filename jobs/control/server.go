@@ -1,0 +1,244 @@
+package control
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// maxLineAdmin and maxLineOther bound a request. An admin's may carry an
+	// environment as large as execve(2) takes a string or a few.
+	maxLineAdmin = 1 << 20
+	maxLineOther = 64 << 10
+	// backlog is how many clients the kernel lets wait to be accepted; hundreds of
+	// jobs may call at the same moment.
+	backlog = 4096
+	// acceptPause is how long nothing is accepted when descriptors are used up.
+	acceptPause = 100 * time.Millisecond
+)
+
+// Server listens on the socket. Its goroutines are one that accepts and one for
+// each connection; all decisions are made by who reads Calls.
+type Server struct {
+	// Address is where it listens: a path, or @name.
+	Address string
+
+	file  *os.File // the listening socket
+	raw   syscall.RawConn
+	own   uint32
+	calls chan *Call
+	done  chan struct{}
+
+	admins, others *pool
+
+	mu      sync.Mutex
+	delayed map[*conn]struct{} // shutdowns whose time has not come
+}
+
+// Listen opens the first address that can be had and serves it. Without a live
+// tend behind it a stale path is replaced; an address that another live tend has
+// gets our own pid added. The error names every address and why it was not to be
+// had.
+func Listen(addresses []string) (*Server, error) {
+	var errs error
+	for _, address := range addresses {
+		fd, bound, err := listen(address)
+		if err != nil {
+			errs = errors.Join(errs, fmt.Errorf("cannot listen on %s: %w", address, err))
+			continue
+		}
+		return serve(fd, bound)
+	}
+	return nil, errs
+}
+
+// listen binds and listens on address, or on address with our pid in it, and
+// returns which.
+func listen(address string) (fd int, bound string, err error) {
+	for _, bound := range []string{address, withPID(address)} {
+		fd, err = bind(bound)
+		if errors.Is(err, unix.EADDRINUSE) && bound[0] != '@' && !alive(bound) {
+			if err = removeSocket(bound); err == nil {
+				fd, err = bind(bound)
+			}
+		}
+		if !errors.Is(err, unix.EADDRINUSE) {
+			return fd, bound, err
+		}
+		// A stranger there would be asked by our clients before us, so that we had
+		// better be found at the next address.
+		if !ours(bound) {
+			break
+		}
+	}
+	return -1, "", err
+}
+
+// alive tells whether anyone listens on a path.
+func alive(path string) bool {
+	fd, err := connect(path, unix.SOCK_NONBLOCK)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return !errors.Is(err, unix.ECONNREFUSED)
+}
+
+// ours tells whether a server that our clients trust listens on an address.
+func ours(address string) bool {
+	fd, err := connect(address, unix.SOCK_NONBLOCK)
+	if err != nil {
+		return false
+	}
+	defer unix.Close(fd)
+	return trusted(fd) == nil
+}
+
+// removeSocket removes a socket, and nothing else that may be in its place.
+func removeSocket(path string) error {
+	info, err := os.Lstat(path)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case info.Mode().Type() != os.ModeSocket:
+		return unix.EEXIST
+	}
+	return os.Remove(path)
+}
+
+func withPID(address string) string {
+	pid := "-" + strconv.Itoa(os.Getpid())
+	if base, ok := strings.CutSuffix(address, ".sock"); ok {
+		return base + pid + ".sock"
+	}
+	return address + pid
+}
+
+func bind(address string) (int, error) {
+	sa, err := sockaddr(address)
+	if err != nil {
+		return -1, err
+	}
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return -1, err
+	}
+	if err := unix.Bind(fd, sa); err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	// Everyone may connect; what a peer may do is decided by its uid. The mode is
+	// set before anyone can connect, whatever the umask is.
+	if address[0] != '@' {
+		err = unix.Chmod(address, 0o666)
+	}
+	if err == nil {
+		err = unix.Listen(fd, backlog)
+	}
+	if err != nil {
+		unix.Close(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// serve starts the goroutine that accepts on a listening non-blocking socket.
+func serve(fd int, address string) (*Server, error) {
+	file := os.NewFile(uintptr(fd), address)
+	raw, err := file.SyscallConn()
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	limit := connectionLimit(maxConnections)
+	s := &Server{
+		Address: address,
+		file:    file, raw: raw,
+		own: uint32(os.Geteuid()),
+		// Without a buffer: a call counts as made when the supervisor has it, and a
+		// busy supervisor holds back the clients.
+		calls:   make(chan *Call),
+		done:    make(chan struct{}),
+		delayed: map[*conn]struct{}{},
+		admins:  newPool(limit, maxLineAdmin),
+		others:  newPool(limit/2, maxLineOther),
+	}
+	go s.accept()
+	return s, nil
+}
+
+// Calls is where requests arrive.
+func (s *Server) Calls() <-chan *Call { return s.calls }
+
+// Close stops listening, ends all connections and removes the path.
+func (s *Server) Close() error {
+	close(s.done)
+	if s.Address[0] != '@' {
+		// Another tend may have replaced it since; then there is nothing to remove.
+		_ = os.Remove(s.Address)
+	}
+	err := s.file.Close()
+	s.admins.hangUpAll()
+	s.others.hangUpAll()
+	return err
+}
+
+func (s *Server) accept() {
+	for {
+		var fd int
+		var err error
+		waitErr := s.raw.Read(func(l uintptr) bool {
+			fd, _, err = unix.Accept4(int(l), unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK)
+			return err != unix.EAGAIN
+		})
+		switch {
+		case waitErr != nil:
+			return // closed
+		case err == nil:
+			s.admit(fd)
+		case err == unix.EINTR || err == unix.ECONNABORTED:
+		default:
+			// EMFILE, ENFILE, ENOBUFS, ENOMEM: the client stays in the backlog. Who
+			// is idle gives up its descriptor.
+			s.others.hangUpIdle()
+			s.admins.hangUpIdle()
+			select {
+			case <-s.done:
+				return
+			case <-time.After(acceptPause):
+			}
+		}
+	}
+}
+
+// admit starts serving an accepted connection, or closes it.
+func (s *Server) admit(fd int) {
+	peer, err := peerOf(fd)
+	if err != nil {
+		unix.Close(fd)
+		return
+	}
+	p := s.others
+	if peer.Admin(s.own) {
+		p = s.admins
+	}
+	c, err := newConn(s, p, fd, peer)
+	if err != nil {
+		return
+	}
+	if !p.add(c) {
+		c.refuse("too many connections")
+		c.hangUp()
+		return
+	}
+	go c.serve()
+}
