@@ -1,0 +1,301 @@
+package reaper
+
+import (
+	"strings"
+)
+
+// owners is what is known about processes that are not our children, and about the
+// numbers of sessions and groups.
+//
+// A process is found to be somebody's by the first of these that holds:
+//
+//  1. it was found to be somebody's before, and is still the same process;
+//  2. its parent is somebody's;
+//  3. the number of its session or of its process group is somebody's;
+//  4. it carries the marks of somebody in its environment.
+//
+// The kernel gives the number of a process away again only when no process has it
+// as its pid, group or session any more. A number that was an owner's is therefore
+// still that owner's for a process that was in it at a time at which the owner
+// surely held it, and as long as any process that is known to be the owner's stays
+// in it. Otherwise it may have been used again, and says nothing.
+type owners struct {
+	keys      []string         // environment variables that make up a mark
+	marks     map[string]Owner // by the joined values of keys
+	ids       map[int]*number  // of sessions and process groups
+	limit     int              // size of ids at which to look for unused ones
+	seen      map[int]seen     // by pid
+	procs     []found          // the last look
+	index     map[int]int      // pid to procs
+	stale     bool
+	expecting map[Owner]uint64 // since when Heir has been expected
+	looks     uint64
+}
+
+// number is the number of a session or group, or of both.
+type number struct {
+	owner  Owner
+	held   uint64 // it was the owner's at this time (0: its process is unreaped)
+	leader uint64 // start time of the live process of that number; 0: none is known
+	looked uint64 // the last look in which a process of the owner was in it
+}
+
+// seen is what is kept about a process from one look to the next.
+type seen struct {
+	start    uint64
+	owner    Owner
+	asked    bool // the environment has been looked at
+	readable bool
+}
+
+// found is a process of the last look.
+type found struct {
+	Proc
+	seen
+	resolved bool
+}
+
+func (o *owners) init(keys []string) {
+	*o = owners{
+		keys:      keys,
+		marks:     make(map[string]Owner),
+		ids:       make(map[int]*number),
+		limit:     1024,
+		seen:      make(map[int]seen),
+		index:     make(map[int]int),
+		stale:     true,
+		expecting: make(map[Owner]uint64),
+	}
+}
+
+// Mark says that a process whose environment has these values, in the order of the
+// names given to New, is owner's.
+func (r *Reaper) Mark(owner Owner, values ...string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.owners.marks[strings.Join(values, "\x00")] = owner
+}
+
+// Forget ends an owner. What it leaves behind is nobody's from now on.
+func (r *Reaper) Forget(owner Owner) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	o := &r.owners
+	for id, n := range o.ids {
+		if n.owner == owner {
+			delete(o.ids, id)
+		}
+	}
+	for pid, s := range o.seen {
+		if s.owner == owner {
+			s.owner = 0
+			o.seen[pid] = s
+		}
+	}
+	for values, of := range o.marks {
+		if of == owner {
+			delete(o.marks, values)
+		}
+	}
+	for pid, c := range r.children {
+		if c.owner == owner {
+			delete(r.children, pid)
+		}
+	}
+	delete(o.expecting, owner)
+	o.stale = true
+}
+
+// Refresh makes the next question read the list of processes again. Take does the
+// same; a timer that asks again calls it.
+func (r *Reaper) Refresh() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.owners.stale = true
+}
+
+// ProcError returns why processes cannot be listed, or nil.
+func (r *Reaper) ProcError() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.proc.err
+}
+
+// fresh makes sure that the last look is not stale.
+func (r *Reaper) fresh() {
+	if r.owners.stale {
+		r.look()
+	}
+}
+
+// look lists all processes and finds out whose they are. Children that we forked
+// are in sessions and groups of their own number and need not be read. mu is held.
+func (r *Reaper) look() {
+	o := &r.owners
+	o.procs, o.stale = o.procs[:0], false
+	o.looks++
+	clear(o.index)
+	began := now()
+	err := r.proc.pids(func(pid int) {
+		if c, ok := r.children[pid]; ok && c.start == 0 {
+			o.confirm(pid, 0, c.owner)
+			return
+		}
+		if pid == r.self {
+			return
+		}
+		if p, err := r.proc.stat(pid); err == nil {
+			o.index[pid] = len(o.procs)
+			o.procs = append(o.procs, found{Proc: p})
+		}
+	})
+	if err != nil {
+		return
+	}
+	for i := range o.procs {
+		p := &o.procs[i]
+		if id := o.ids[p.PID]; id != nil && id.leader != p.Start {
+			// Another process has got the number, so nobody was left in it.
+			delete(o.ids, p.PID)
+		}
+		if s, ok := o.seen[p.PID]; ok && s.start == p.Start {
+			p.seen = s
+		}
+		p.start = p.Start
+		if c, ok := r.children[p.PID]; ok {
+			p.owner = c.owner
+		}
+		if p.owner != 0 {
+			o.confirm(p.SID, p.PGID, p.owner)
+		}
+	}
+	clear(o.seen)
+	for i := range o.procs {
+		owner := r.resolve(i)
+		p := &o.procs[i]
+		o.seen[p.PID] = p.seen
+		if owner != 0 {
+			r.adopt(p.SID, owner, began)
+			r.adopt(p.PGID, owner, began)
+		}
+	}
+	for id, n := range o.ids {
+		// A minute, because a list of processes may miss one that moves about.
+		if n.looked != o.looks && n.held != 0 && n.held+60*ticksPerSecond < began {
+			delete(o.ids, id)
+		}
+	}
+}
+
+// confirm notes that a process of owner is in these numbers.
+func (o *owners) confirm(sid, pgid int, owner Owner) {
+	for _, id := range [...]int{sid, pgid} {
+		if n := o.ids[id]; n != nil && n.owner == owner {
+			n.looked = o.looks
+		}
+	}
+}
+
+// adopt notes that the number id is owner's, because a process of owner is in it.
+// Our own session and group are everybody's.
+func (r *Reaper) adopt(id int, owner Owner, began uint64) {
+	o := &r.owners
+	if id <= 1 || id == ownSession() || id == ownGroup() {
+		return
+	}
+	n := o.ids[id]
+	if n == nil {
+		n = &number{owner: owner}
+		if i, ok := o.index[id]; ok {
+			n.leader = o.procs[i].Start
+		}
+		o.ids[id] = n
+	}
+	if n.owner != owner {
+		return
+	}
+	n.looked = o.looks
+	if c, ok := r.children[id]; !ok || c.start != 0 {
+		n.held = began
+	}
+}
+
+// resolve finds out whose process i of the last look is.
+func (r *Reaper) resolve(i int) Owner {
+	o := &r.owners
+	p := &o.procs[i]
+	if p.resolved {
+		return p.owner
+	}
+	p.resolved = true
+	if p.owner != 0 {
+		return p.owner
+	}
+	if p.owner = r.ofParent(p); p.owner != 0 {
+		return p.owner
+	}
+	if p.owner = r.ofNumber(p, p.SID); p.owner != 0 {
+		return p.owner
+	}
+	if p.owner = r.ofNumber(p, p.PGID); p.owner != 0 {
+		return p.owner
+	}
+	if !p.asked && !p.gone() {
+		p.owner = r.ofMarks(p)
+	}
+	return p.owner
+}
+
+func (r *Reaper) ofParent(p *found) Owner {
+	if p.PPID <= 1 || p.PPID == r.self {
+		return 0
+	}
+	owner := r.children[p.PPID].owner
+	if i, ok := r.owners.index[p.PPID]; ok && owner == 0 {
+		owner = r.resolve(i)
+	}
+	if owner == 0 {
+		return 0
+	}
+	// The parent was looked at after its child. It is the same parent if it still
+	// is the parent now.
+	if again, err := r.proc.stat(p.PID); err != nil || !again.same(p.Proc) || again.PPID != p.PPID {
+		return 0
+	}
+	return owner
+}
+
+func (r *Reaper) ofNumber(p *found, id int) Owner {
+	n := r.owners.ids[id]
+	if n == nil {
+		return 0
+	}
+	if c, ok := r.children[id]; ok && c.start == 0 {
+		return n.owner // its process is ours and unreaped
+	}
+	if n.looked == r.owners.looks || p.Start <= n.held {
+		return n.owner
+	}
+	return 0
+}
+
+func (r *Reaper) ofMarks(p *found) Owner {
+	o := &r.owners
+	if len(o.keys) == 0 {
+		return 0
+	}
+	var values []string
+	values, p.readable = r.proc.environ(p.PID, o.keys)
+	p.asked = true
+	if len(values) == 0 {
+		return 0
+	}
+	owner := o.marks[strings.Join(values, "\x00")]
+	if owner != 0 {
+		// The pid may have changed hands between the two files.
+		if again, err := r.proc.stat(p.PID); err != nil || !again.same(p.Proc) {
+			return 0
+		}
+	}
+	return owner
+}

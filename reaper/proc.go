@@ -1,0 +1,216 @@
+package reaper
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Proc is a process as /proc/PID/stat shows it (proc_pid_stat(5)).
+type Proc struct {
+	PID, PPID, PGID, SID int
+	State                byte   // R, S, D, Z, …
+	Threads              int    // that have not ended
+	Start                uint64 // in clock ticks since boot
+	Comm                 string
+}
+
+// gone says that all of the process has ended, though it may not be reaped yet. A
+// zombie with other threads is a live process whose first thread has ended.
+func (p *Proc) gone() bool {
+	return p.State == 'X' || p.State == 'Z' && p.Threads <= 1
+}
+
+// same says that p and q are the same process, not two with the same pid.
+func (p *Proc) same(q Proc) bool { return p.PID == q.PID && p.Start == q.Start }
+
+// ticksPerSecond is USER_HZ, the unit of start times, the same on every
+// architecture that Go runs on.
+const ticksPerSecond = 100
+
+// now returns the time in the unit of Proc.Start.
+func now() uint64 {
+	var ts unix.Timespec
+	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+		return 0
+	}
+	return uint64(ts.Nano()) / (1e9 / ticksPerSecond)
+}
+
+// procFS reads /proc through a descriptor of its root. No method blocks for long.
+type procFS struct {
+	dir     int
+	err     error // why nothing can be read
+	dirents []byte
+	text    []byte
+}
+
+var errForeignProc = errors.New("/proc is that of another PID namespace")
+
+func (f *procFS) open(self int) error {
+	f.dir, f.err = unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if f.err != nil {
+		f.err = fmt.Errorf("open /proc: %w", f.err)
+		return f.err
+	}
+	var link [16]byte
+	n, err := unix.Readlinkat(f.dir, "self", link[:])
+	switch {
+	case err != nil:
+		f.err = fmt.Errorf("read /proc/self: %w", err)
+	case string(link[:n]) != strconv.Itoa(self):
+		f.err = errForeignProc
+	}
+	if f.err != nil {
+		unix.Close(f.dir)
+	}
+	return f.err
+}
+
+// pids calls each for every process, in the order of their pids.
+func (f *procFS) pids(each func(pid int)) error {
+	if f.err != nil {
+		return f.err
+	}
+	if f.dirents == nil {
+		f.dirents = make([]byte, 32<<10)
+	}
+	if _, err := unix.Seek(f.dir, 0, 0); err != nil {
+		return err
+	}
+	for {
+		n, err := unix.Getdents(f.dir, f.dirents)
+		if err != nil || n == 0 {
+			return err
+		}
+		// struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.
+		for b := f.dirents[:n]; len(b) > 19; {
+			size := int(binary.NativeEndian.Uint16(b[16:]))
+			if pid, ok := number10(b[19:size]); ok {
+				each(pid)
+			}
+			b = b[size:]
+		}
+	}
+}
+
+// number10 reads a decimal number that ends in NUL.
+func number10(b []byte) (n int, ok bool) {
+	for _, c := range b {
+		switch {
+		case c == 0:
+			return n, ok
+		case c < '0' || c > '9':
+			return 0, false
+		}
+		n, ok = n*10+int(c-'0'), true
+	}
+	return 0, false
+}
+
+// read returns the content of /proc/PID/name, at most max bytes of it. It is valid
+// until the next call.
+func (f *procFS) read(pid int, name string, max int) ([]byte, error) {
+	if f.err != nil {
+		return nil, f.err
+	}
+	fd, err := unix.Openat(f.dir, strconv.Itoa(pid)+"/"+name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer unix.Close(fd)
+	if f.text == nil {
+		f.text = make([]byte, 4096)
+	}
+	for got := 0; ; {
+		n, err := unix.Read(fd, f.text[got:])
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if got += n; n == 0 || got >= max {
+			return f.text[:got], nil
+		}
+		if got == len(f.text) {
+			f.text = append(f.text, make([]byte, len(f.text))...)
+		}
+	}
+}
+
+// stat returns the process pid.
+func (f *procFS) stat(pid int) (Proc, error) {
+	b, err := f.read(pid, "stat", 1)
+	if err != nil {
+		return Proc{}, err
+	}
+	return parseStat(b)
+}
+
+// parseStat reads "PID (COMM) STATE PPID PGID SID …". COMM may hold anything, also
+// blanks and parentheses.
+func parseStat(b []byte) (p Proc, err error) {
+	open, end := bytes.IndexByte(b, '('), bytes.LastIndexByte(b, ')')
+	if open < 1 || end < open || end+4 > len(b) {
+		return p, unix.EINVAL
+	}
+	p.Comm = string(b[open+1 : end])
+	p.State = b[end+2]
+	numbers := [...]struct {
+		field int // as counted in proc_pid_stat(5)
+		value int64
+	}{{field: 4}, {field: 5}, {field: 6}, {field: 20}, {field: 22}}
+	field, next := 3, 0
+	for _, word := range bytes.Fields(b[end+2:]) {
+		if numbers[next].field == field {
+			if numbers[next].value, err = strconv.ParseInt(string(word), 10, 64); err != nil {
+				return p, unix.EINVAL
+			}
+			if next++; next == len(numbers) {
+				break
+			}
+		}
+		field++
+	}
+	pid, ok := number10(append(bytes.TrimSpace(b[:open:open]), 0))
+	if next < len(numbers) || !ok {
+		return p, unix.EINVAL
+	}
+	p.PID = pid
+	p.PPID, p.PGID, p.SID = int(numbers[0].value), int(numbers[1].value), int(numbers[2].value)
+	p.Threads, p.Start = int(numbers[3].value), uint64(numbers[4].value)
+	return p, nil
+}
+
+// maxEnviron bounds how much of an environment is searched for marks.
+const maxEnviron = 1 << 20
+
+// environ returns the values of keys in the environment that the process got at its
+// exec. readable is false when the kernel does not show it, or shows an empty one,
+// as programs leave it that write their title there.
+func (f *procFS) environ(pid int, keys []string) (values []string, readable bool) {
+	b, err := f.read(pid, "environ", maxEnviron)
+	if err != nil || len(b) == 0 {
+		return nil, false
+	}
+	for _, key := range keys {
+		found := false
+		for rest := b; len(rest) > 0 && !found; {
+			var entry []byte
+			entry, rest, _ = bytes.Cut(rest, []byte{0})
+			if len(entry) > len(key) && entry[len(key)] == '=' && string(entry[:len(key)]) == key {
+				values = append(values, string(entry[len(key)+1:]))
+				found = true
+			}
+		}
+		if !found {
+			return nil, true
+		}
+	}
+	return values, true
+}

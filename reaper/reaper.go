@@ -1,0 +1,160 @@
+package reaper
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Owner is a number that the caller gives to whatever processes are started for.
+// 0 is nobody.
+type Owner uint64
+
+// Exit says that a child has ended, or was stopped or continued.
+type Exit struct {
+	PID    int
+	Status unix.WaitStatus
+	Owner  Owner
+}
+
+// child is an unreaped child of ours that belongs to somebody.
+type child struct {
+	owner Owner
+	// tracked is false for a process that Heir has proposed and Track not yet taken.
+	tracked bool
+	start   uint64 // start time in clock ticks; 0: not known
+}
+
+// Reaper owns the children of this process.
+type Reaper struct {
+	self int           // our pid
+	wake chan struct{} // capacity 1: that there is something is all it says
+
+	// mu keeps fork, reap and kill apart, and guards all that follows.
+	mu       sync.Mutex
+	children map[int]child
+	posted   []Exit
+	orphans  uint64
+	proc     procFS
+	owners   owners
+}
+
+// New makes this process the parent of the orphans below it and starts the reaping
+// thread. A Reaper lives as long as the process; there can be one only. The error
+// is one to be told and lived with: without /proc nothing is known about processes
+// that are not children, and a process that is not PID 1 on a kernel without
+// subreapers never gets its orphans.
+//
+// marks names the environment variables that tell whose a process is, see Mark.
+func New(marks ...string) (*Reaper, error) {
+	r := &Reaper{
+		self:     os.Getpid(),
+		wake:     make(chan struct{}, 1),
+		children: make(map[int]child),
+	}
+	r.owners.init(marks)
+	var err error
+	if r.self != 1 {
+		if e := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); e != nil {
+			err = fmt.Errorf("cannot become the parent of orphans: %w", e)
+		}
+	}
+	if e := r.proc.open(r.self); e != nil && err == nil {
+		err = fmt.Errorf("cannot list processes: %w; what jobs leave behind is neither found nor stopped", e)
+	}
+	ready := make(chan struct{})
+	go r.reap(ready)
+	<-ready
+	return r, err
+}
+
+// IsInit says whether this process is PID 1.
+func IsInit() bool { return os.Getpid() == 1 }
+
+// C gets a value when Take has something, or when orphans have been reaped.
+func (r *Reaper) C() <-chan struct{} { return r.wake }
+
+// Take appends to dst what has happened to children that belong to somebody, in
+// order, and forgets it. What it returns is newer than any list of processes read
+// before, so the next question about them reads a new one.
+func (r *Reaper) Take(dst []Exit) []Exit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	dst = append(dst, r.posted...)
+	r.posted = r.posted[:0]
+	r.owners.stale = true
+	return dst
+}
+
+// Reaped returns how many orphans that belonged to nobody have been reaped.
+func (r *Reaper) Reaped() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.orphans
+}
+
+// Spawn calls fork, which must return the pid of a new child, and makes that child
+// owner's. Nothing is reaped in between, so that no exit is missed, and fork may
+// itself wait for a child that it could not set up.
+func (r *Reaper) Spawn(owner Owner, fork func() (int, error)) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	pid, err := fork()
+	if err != nil {
+		return 0, err
+	}
+	r.children[pid] = child{owner: owner, tracked: true}
+	// A number that a new process has been given is in use nowhere else.
+	r.owners.ids[pid] = &number{owner: owner}
+	delete(r.owners.seen, pid)
+	if len(r.owners.ids) > r.owners.limit {
+		r.look()
+		r.owners.limit = 2*len(r.owners.ids) + 1024
+	}
+	return pid, nil
+}
+
+// Signal sends sig to a child, unless it has been reaped or is no child of ours: it
+// then returns ESRCH.
+func (r *Reaper) Signal(pid int, sig syscall.Signal) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.children[pid]; !ok {
+		return unix.ESRCH
+	}
+	return unix.Kill(pid, sig)
+}
+
+// SignalGroup sends sig to the process group of a child, or to the child alone when
+// it is still in our own group. Like Signal it needs the child to be unreaped:
+// that keeps the number of its group from being used again.
+func (r *Reaper) SignalGroup(pid int, sig syscall.Signal) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.children[pid]; !ok {
+		return unix.ESRCH
+	}
+	pgid, err := unix.Getpgid(pid)
+	if err != nil || pgid <= 1 || pgid == unix.Getpgrp() {
+		return unix.Kill(pid, sig)
+	}
+	return unix.Kill(-pgid, sig)
+}
+
+// Alive says whether pid is an unreaped child that belongs to somebody.
+func (r *Reaper) Alive(pid int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, ok := r.children[pid]
+	return ok
+}
+
+// Children returns how many unreaped children belong to somebody.
+func (r *Reaper) Children() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.children)
+}

@@ -1,0 +1,134 @@
+package reaper
+
+import (
+	"os"
+	"os/signal"
+	"runtime"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const waitOptions = unix.WEXITED | unix.WSTOPPED | unix.WCONTINUED | unix.WNOWAIT
+
+// reap is the reaping thread.
+//
+// While it is blocked in waitid, nobody needs SIGCHLD; with Go's handler in place
+// each one would wake another thread for nothing, so the default action, which
+// discards it, is restored by hand. (signal.Reset keeps Go's handler.) Only while
+// there is no child at all, where waitid cannot block, is SIGCHLD waited for.
+func (r *Reaper) reap(ready chan<- struct{}) {
+	runtime.LockOSThread()
+	// Capacity 1: that a child has ended since it was last emptied is all it says.
+	chld := make(chan os.Signal, 1)
+	signal.Notify(chld, unix.SIGCHLD)
+	var handler sigaction
+	caught := handler.read(unix.SIGCHLD) == nil
+	quiet := func() {
+		if caught {
+			(&sigaction{}).write(unix.SIGCHLD)
+		}
+	}
+	quiet()
+	close(ready)
+	for {
+		switch err := waitid(waitOptions); err {
+		case nil:
+			r.collect()
+		case unix.ECHILD:
+			if caught {
+				handler.write(unix.SIGCHLD)
+			}
+			// A child may have come and gone before the handler was there.
+			if waitid(waitOptions|unix.WNOHANG) == unix.ECHILD {
+				<-chld
+			}
+			quiet()
+		case unix.EINTR:
+		default:
+			panic("waitid: " + err.Error())
+		}
+	}
+}
+
+// waitid waits for any child; it takes nothing.
+func waitid(options int) error {
+	_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, 0, uintptr(options), 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// collect reaps until nothing is left.
+func (r *Reaper) collect() {
+	r.mu.Lock()
+	if len(r.owners.expecting) > 0 {
+		// What is about to be reaped is still there as a zombie, and its children
+		// still in its session: the last chance to see who belongs to whom.
+		r.look()
+	}
+	for {
+		pid, ws := wait4()
+		if pid <= 0 {
+			break
+		}
+		ended := ws.Exited() || ws.Signaled()
+		c, ok := r.children[pid]
+		if ok {
+			r.posted = append(r.posted, Exit{PID: pid, Status: ws, Owner: c.owner})
+		} else if ended {
+			r.orphans++
+		}
+		if !ended {
+			continue
+		}
+		delete(r.children, pid)
+		if id := r.owners.ids[pid]; id != nil {
+			id.held = now()
+		}
+		if r.proc.err != nil {
+			delete(r.owners.ids, pid)
+		}
+	}
+	r.mu.Unlock()
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// wait4 takes one child that has changed. It does not block, so the scheduler need
+// not hear of it.
+func wait4() (int, unix.WaitStatus) {
+	var status int32
+	for {
+		pid, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)),
+			unix.WNOHANG|unix.WUNTRACED|unix.WCONTINUED, 0, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno != 0 {
+			return 0, 0
+		}
+		return int(pid), unix.WaitStatus(status)
+	}
+}
+
+// sigaction is the kernel's struct sigaction. Its layout differs between
+// architectures, but none has more than 32 bytes, and all zero means the default
+// action everywhere.
+type sigaction [32]byte
+
+func (a *sigaction) read(sig unix.Signal) error { return rtSigaction(sig, nil, a) }
+
+func (a *sigaction) write(sig unix.Signal) error { return rtSigaction(sig, a, nil) }
+
+func rtSigaction(sig unix.Signal, act, old *sigaction) error {
+	_, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(act)),
+		uintptr(unsafe.Pointer(old)), 8, 0, 0)
+	if errno != 0 {
+		return errno
+	}
+	return nil
+}
