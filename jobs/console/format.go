@@ -1,0 +1,200 @@
+package console
+
+import (
+	"bytes"
+	"encoding/binary"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"tend/jobs"
+)
+
+const (
+	// maxLine is the length beyond which a line is split.
+	maxLine = 16 << 10
+	// maxPad is the width to which names are padded at most.
+	maxPad = 16
+	// maxLabel bounds what stands in front of each line; no job name is as long,
+	// but the value of an instance stanza may be.
+	maxLabel = 255
+)
+
+// label returns what stands in front of a job's lines.
+func label(k jobKey) string {
+	name := k.job
+	if k.instance != "" {
+		name += "/" + k.instance
+	}
+	b := appendClean(nil, name)
+	if len(b) > maxLabel {
+		b = b[:wholeRunes(b[:maxLabel])]
+	}
+	return string(b)
+}
+
+// appendPrefix appends "LABEL | " padded to width.
+func appendPrefix(b []byte, label string, width int) []byte {
+	b = append(b, label...)
+	if n := width - utf8.RuneCountInString(label); n > 0 {
+		b = append(b, strings.Repeat(" ", n)...)
+	}
+	return append(b, " | "...)
+}
+
+// appendClean appends s with control characters and bytes that are no UTF-8 as
+// escapes, so that it stays on its line and cannot steer a terminal.
+func appendClean(b []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	for i := 0; i < len(s); {
+		c := s[i]
+		if c >= ' ' && c < 0x7f {
+			b = append(b, c)
+			i++
+			continue
+		}
+		r, n := utf8.DecodeRuneInString(s[i:])
+		switch {
+		case c == '\n':
+			b = append(b, `\n`...)
+		case c == '\t':
+			b = append(b, `\t`...)
+		case n > 1 && r >= 0xa0 && r != '\u2028' && r != '\u2029':
+			b = append(b, s[i:i+n]...)
+		default:
+			for _, c := range []byte(s[i : i+n]) {
+				b = append(b, '\\', 'x', hex[c>>4], hex[c&15])
+			}
+		}
+		i += n
+	}
+	return b
+}
+
+// piece cuts the next line, or part of a longer one, from data: its text, the number
+// of bytes that it takes up, and whether the line goes on after it. n is 0 when only
+// the start of a line is there, unless final asks for that too.
+func piece(data []byte, final bool) (text []byte, n int, more bool) {
+	window := data
+	if len(window) > maxLine+1 {
+		window = window[:maxLine+1]
+	}
+	if i := bytes.IndexByte(window, '\n'); i >= 0 {
+		return window[:i], i + 1, false
+	}
+	if len(window) > maxLine {
+		n = wholeRunes(window[:maxLine])
+		return window[:n], n, true
+	}
+	if final {
+		return window, len(window), false
+	}
+	return nil, 0, false
+}
+
+// wholeRunes returns the length of b without the start of a character that b cuts.
+func wholeRunes(b []byte) int {
+	for i := len(b) - 1; i >= 0 && i >= len(b)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				return i
+			}
+			break
+		}
+	}
+	return len(b)
+}
+
+// appendTime appends t as RFC 3339 with microseconds, in UTC.
+func appendTime(b []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
+}
+
+// appendJSONHead appends a line's JSON up to its text.
+func appendJSONHead(b []byte, k jobKey, process jobs.Process, stream uint8, now time.Time) []byte {
+	b = append(b, `{"time":"`...)
+	b = appendTime(b, now)
+	b = append(b, `","job":"`...)
+	b = appendJSONText(b, clipped(k.job))
+	if k.instance != "" {
+		b = append(b, `","instance":"`...)
+		b = appendJSONText(b, clipped(k.instance))
+	}
+	b = append(b, `","process":"`...)
+	b = append(b, process.String()...)
+	b = append(b, `","stream":"`...)
+	b = append(b, streamNames[stream]...)
+	return append(b, `","msg":"`...)
+}
+
+func clipped(s string) []byte {
+	if len(s) > maxLabel {
+		s = s[:maxLabel]
+	}
+	return []byte(s)
+}
+
+const (
+	jsonTail = "\"}\n"
+	// jsonMore ends a part of a split line that is not its last.
+	jsonMore = "\",\"more\":true}\n"
+)
+
+// appendJSONText appends text as the inside of a JSON string. Bytes that are no
+// UTF-8 become U+FFFD. It needs at most six bytes for each.
+func appendJSONText(b, text []byte) []byte {
+	for {
+		n := plain(text)
+		b = append(b, text[:n]...)
+		text = text[n:]
+		if len(text) == 0 {
+			return b
+		}
+		switch c := text[0]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c == '\t':
+			b = append(b, `\t`...)
+		case c == '\r':
+			b = append(b, `\r`...)
+		case c < ' ' || c == 0x7f:
+			const hex = "0123456789abcdef"
+			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+		default:
+			_, size := utf8.DecodeRune(text)
+			if size == 1 {
+				b = append(b, "\ufffd"...)
+			} else {
+				b = append(b, text[:size]...)
+			}
+			text = text[size:]
+			continue
+		}
+		text = text[1:]
+	}
+}
+
+// plain returns how many bytes at the start of text stand for themselves in JSON,
+// looking at eight at a time.
+func plain(text []byte) int {
+	const (
+		ones = 0x0101010101010101
+		high = 0x8080808080808080
+	)
+	i := 0
+	for ; i+8 <= len(text); i += 8 {
+		x := binary.LittleEndian.Uint64(text[i:])
+		quote, slash, del := x^(ones*'"'), x^(ones*'\\'), x^(ones*0x7f)
+		// A byte's high bit is set where it is below 0x20, zero after the exclusive
+		// or, or above 0x7f. A borrow can only add to what is found.
+		if ((x-ones*0x20)|(quote-ones)|(slash-ones)|(del-ones)|x)&high != 0 {
+			break
+		}
+	}
+	for ; i < len(text); i++ {
+		if c := text[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
+			break
+		}
+	}
+	return i
+}

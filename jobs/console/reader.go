@@ -1,0 +1,530 @@
+package console
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	pageSize = 4096
+	// readSize is what is read from a pipe at once, and the size to which the pipe
+	// of a busy process is grown.
+	readSize = 256 << 10
+	// readEvents is how many ready pipes are looked at in a round.
+	readEvents = 256
+	// quiet is after how long without output memory and log files are given back.
+	quiet = time.Second
+	// flushMost bounds what a flush reads from one pipe: no pipe holds more, so the
+	// rest has been written since.
+	flushMost = 1 << 20
+)
+
+// pipe is the read end of a pipe. All but what never changes belongs to the reader.
+type pipe struct {
+	fd     int     // -1 after its end
+	out    *Output // nil: what is read is thrown away
+	stream uint8
+	parked bool // not in the epoll set, since its sink has no room
+	cont   bool // the line in progress has had a part passed on
+	size   int  // capacity as far as it is known; -1: cannot be grown
+	read   int  // bytes during a flush
+	// carry is what has been read and not passed on: the start of a line, or more
+	// when the sink had no room.
+	carry []byte
+}
+
+// request is something that the reader is asked to do between two rounds.
+type request struct {
+	sync       *Output
+	flush      bool
+	retryFiles bool
+	done       chan struct{} // closed when done; nil: nobody waits
+}
+
+// reader is the thread that reads all pipes.
+type reader struct {
+	c     *Console
+	epoll int
+	event int    // eventfd in the epoll set
+	buf   []byte // the carry of a pipe, then what is read after it
+
+	mu       sync.Mutex
+	requests []request
+
+	// Of the thread alone.
+	events   [readEvents]unix.EpollEvent
+	ready    []*pipe
+	flushing []request
+	// flushRound says that no whole round has passed since the last flush began;
+	// blocked that a flush waits for room in a sink.
+	flushRound, blocked bool
+	open                []*job // with a log file open
+	unsaved             []*job // with output that could not be written to their file
+	saved               int    // bytes of it
+	lost                int64  // bytes of log files that were given up
+	said                error  // why log files cannot be written, once it has been said
+	touched             bool   // something is to be given back when it is quiet
+	head                []byte // scratch for JSON
+}
+
+func (r *reader) init(c *Console) error {
+	r.c = c
+	var err error
+	if r.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
+		return fmt.Errorf("cannot make an epoll set: %w", err)
+	}
+	if r.event, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("cannot make an eventfd: %w", err)
+	}
+	// Room for what a stalled sink leaves over, and a whole read after a partial line.
+	r.buf, err = unix.Mmap(-1, 0, readSize+2*maxLine, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return fmt.Errorf("cannot map a buffer: %w", err)
+	}
+	return r.watch(r.event)
+}
+
+func (r *reader) free() {
+	r.c.mu.Lock()
+	for _, p := range r.c.pipes {
+		if p != nil {
+			r.c.dropPipe(p)
+		}
+	}
+	r.c.mu.Unlock()
+	for _, j := range r.open {
+		j.file.close()
+	}
+	unix.Close(r.event)
+	unix.Close(r.epoll)
+	unix.Munmap(r.buf)
+}
+
+// watch adds a descriptor to the epoll set.
+func (r *reader) watch(fd int) error {
+	return unix.EpollCtl(r.epoll, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: int32(fd)})
+}
+
+func (r *reader) wake() { signal(r.event) }
+
+// post queues a request; it tells whether there is a reader to answer it.
+func (r *reader) post(q request) bool {
+	r.c.mu.Lock()
+	closed := r.c.closed
+	r.c.mu.Unlock()
+	if closed {
+		return false
+	}
+	r.mu.Lock()
+	r.requests = append(r.requests, q)
+	r.mu.Unlock()
+	r.wake()
+	return true
+}
+
+// addPipe enters a pipe into the table. Console.mu is held.
+func (c *Console) addPipe(p *pipe) {
+	for len(c.pipes) <= p.fd {
+		c.pipes = append(c.pipes, nil)
+	}
+	c.pipes[p.fd] = p
+	c.live++
+}
+
+// dropPipe closes a pipe and takes it out of the table. Console.mu is held.
+func (c *Console) dropPipe(p *pipe) {
+	c.pipes[p.fd] = nil
+	c.live--
+	unix.Close(p.fd) // leaves the epoll set by this
+	p.fd = -1
+	if p.out != nil {
+		c.releaseJob(p.out.job)
+	}
+}
+
+// run is the thread that reads.
+func (r *reader) run() {
+	runtime.LockOSThread()
+	for r.round() {
+	}
+}
+
+// round waits for pipes and reads each that is ready once.
+func (r *reader) round() bool {
+	n, err := unix.EpollWait(r.epoll, r.events[:], r.timeout())
+	if err != nil {
+		n = 0
+	}
+	r.c.mu.Lock()
+	if r.c.closed {
+		r.c.mu.Unlock()
+		return false
+	}
+	r.ready = r.ready[:0]
+	for _, e := range r.events[:n] {
+		if int(e.Fd) == r.event {
+			var b [8]byte
+			_, _ = unix.Read(r.event, b[:])
+		} else if p := r.c.pipes[e.Fd]; p != nil {
+			r.ready = append(r.ready, p)
+		}
+	}
+	r.c.mu.Unlock()
+
+	r.unpark()
+	// Of a process that has written to both, stdout is read first.
+	for stream := uint8(0); stream < 2; stream++ {
+		for _, p := range r.ready {
+			if p.stream == stream && p.fd >= 0 && !p.parked {
+				r.readPipe(p)
+			}
+		}
+	}
+	r.serve()
+	r.finishFlush(n)
+	for _, s := range r.c.sinks {
+		s.kick()
+	}
+	if n == 0 && err == nil && len(r.flushing) == 0 {
+		r.trim()
+	}
+	return true
+}
+
+// timeout is how long to wait for output, in milliseconds.
+func (r *reader) timeout() int {
+	switch {
+	case len(r.flushing) > 0 && !r.blocked && !r.stalled():
+		return 0
+	case r.touched:
+		return int(quiet.Milliseconds())
+	}
+	return -1
+}
+
+// trim gives back, once it is quiet, the memory and the descriptors that a burst of
+// output has taken. Log files are opened again by the next output.
+func (r *reader) trim() {
+	r.touched = false
+	_ = unix.Madvise(r.buf, unix.MADV_DONTNEED)
+	for _, s := range r.c.sinks {
+		s.trim()
+	}
+	for _, j := range r.open {
+		j.file.close()
+	}
+	r.open = nil
+}
+
+// sink returns where the output of p is passed on to, or nil.
+func (r *reader) sink(p *pipe) *sink {
+	if p.out == nil || r.c.opts.Format == None && !p.out.raw {
+		return nil
+	}
+	s := r.c.sinks[p.stream]
+	if s.dead.Load() || s.terminal && r.c.muted.Load() {
+		return nil
+	}
+	return s
+}
+
+// park leaves a pipe alone until its sink has room.
+func (r *reader) park(s *sink, p *pipe) {
+	p.parked = true
+	_ = unix.EpollCtl(r.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
+	s.parked = append(s.parked, p)
+}
+
+// unpark goes on with the pipes whose sinks have room again. What had been read of
+// them already goes first.
+func (r *reader) unpark() {
+	for i, s := range r.c.sinks {
+		if i > 0 && s == r.c.sinks[0] {
+			break
+		}
+		for len(s.parked) > 0 && (s.dead.Load() || s.reserve(sinkRoom) != nil) {
+			p := s.parked[0]
+			if len(p.carry) > 0 {
+				n := copy(r.buf, p.carry)
+				if !r.consume(p, r.buf[:n], false) {
+					break
+				}
+			}
+			s.parked = slices.Delete(s.parked, 0, 1)
+			p.parked = false
+			_ = r.watch(p.fd)
+		}
+	}
+}
+
+// stalled tells whether a sink without room holds up some pipe.
+func (r *reader) stalled() bool {
+	return len(r.c.sinks[stdout].parked)+len(r.c.sinks[stderr].parked) > 0
+}
+
+// readPipe reads once from a pipe that is ready, and tells whether there may be more.
+func (r *reader) readPipe(p *pipe) bool {
+	if s := r.sink(p); s != nil && s.reserve(sinkRoom) == nil {
+		r.park(s, p)
+		return false
+	}
+	start := copy(r.buf, p.carry)
+	n, err := unix.Read(p.fd, r.buf[start:start+readSize])
+	switch {
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
+		return false
+	case err != nil || n == 0:
+		r.end(p)
+		return false
+	}
+	p.read += n
+	if n > pageSize {
+		r.touched = true
+		r.grow(p, n)
+	}
+	if !r.consume(p, r.buf[:start+n], false) {
+		r.park(r.c.sinks[p.stream], p)
+		return false
+	}
+	return true
+}
+
+// end passes on the unfinished last line of a pipe that nobody writes to any more,
+// and closes it.
+func (r *reader) end(p *pipe) {
+	r.finishLine(p)
+	r.c.mu.Lock()
+	r.c.dropPipe(p)
+	r.c.mu.Unlock()
+}
+
+// finishLine passes on the unfinished last line of p, and tells whether there was
+// room for it. There is when p has just been read.
+func (r *reader) finishLine(p *pipe) bool {
+	return len(p.carry) == 0 || r.consume(p, r.buf[:copy(r.buf, p.carry)], true)
+}
+
+// grow makes the pipe of a busy process larger, so that reader and writer change
+// turns less often. The kernel refuses it to a user whose pipes are large already.
+func (r *reader) grow(p *pipe, n int) {
+	if p.size == 0 {
+		p.size, _ = unix.FcntlInt(uintptr(p.fd), unix.F_GETPIPE_SZ, 0)
+	}
+	if p.size <= 0 || p.size >= readSize || n < p.size/2 {
+		return
+	}
+	for size := readSize; size > p.size; size /= 2 {
+		if _, err := unix.FcntlInt(uintptr(p.fd), unix.F_SETPIPE_SZ, size); err == nil {
+			p.size = size
+			return
+		}
+	}
+	p.size = -1
+}
+
+// consume passes on the lines of data, which lies in buf; final asks also for an
+// unfinished one. What is left becomes the carry of p. It tells whether all that
+// could be passed on was; if not, the sink has no room.
+func (r *reader) consume(p *pipe, data []byte, final bool) bool {
+	if p.out == nil {
+		return true
+	}
+	now := time.Now()
+	n, ok := 0, true
+	if s := r.sink(p); s == nil {
+		n = r.skip(data, final)
+	} else {
+		n, ok = r.format(s, p, data, final, now)
+	}
+	if n > 0 {
+		j := p.out.job
+		r.c.mu.Lock()
+		j.record(data[:n], p.out.process, p.stream, now)
+		r.c.mu.Unlock()
+		if r.c.opts.LogDir != "" && !p.out.raw {
+			r.save(j, p, data[:n])
+		}
+	}
+	p.carry = nil
+	if n < len(data) {
+		p.carry = append([]byte(nil), data[n:]...)
+	}
+	return ok
+}
+
+// skip returns the length of the lines of data, as format would pass them on.
+func (r *reader) skip(data []byte, final bool) int {
+	n := bytes.LastIndexByte(data, '\n') + 1
+	for n < len(data) {
+		_, more, _ := piece(data[n:], final)
+		if more == 0 {
+			break
+		}
+		n += more
+	}
+	return n
+}
+
+// format appends the lines of data to a sink. It returns how much of data that was,
+// and false when the sink has no room for the rest.
+func (r *reader) format(s *sink, p *pipe, data []byte, final bool, now time.Time) (done int, ok bool) {
+	raw := p.out.raw || r.c.opts.Format == Raw
+	asJSON := r.c.opts.JSON && !raw
+	head, factor, extra := r.lineHead(p, raw, asJSON, now), 1, 2
+	if asJSON {
+		factor, extra = 6, len(jsonMore)
+	}
+	var out []byte
+	for done < len(data) {
+		text, n, more := piece(data[done:], final)
+		if n == 0 {
+			break
+		}
+		if need := len(head) + factor*len(text) + extra; cap(out)-len(out) < need {
+			s.commit(len(out))
+			if out = s.reserve(need); out == nil {
+				return done, false
+			}
+			out = out[:0]
+		}
+		done += n
+		if s.mid != nil && s.mid != p {
+			out = append(out, '\n')
+			s.mid = nil
+		}
+		switch {
+		case p.cont && len(text) == 0 && s.mid != p:
+			// The newline of a line whose text has been passed on.
+		case raw:
+			out = append(out, text...)
+			if s.mid = p; !more {
+				out = append(out, '\n')
+				s.mid = nil
+			}
+		case asJSON:
+			out = append(out, head...)
+			out = appendJSONText(out, text)
+			if more {
+				out = append(out, jsonMore...)
+			} else {
+				out = append(out, jsonTail...)
+			}
+		default:
+			out = append(out, head...)
+			if p.cont {
+				out[len(out)-2] = '+'
+			}
+			out = append(out, text...)
+			out = append(out, '\n')
+		}
+		p.cont = n == len(text)
+	}
+	s.commit(len(out))
+	return done, true
+}
+
+// lineHead returns what stands before the text of each line of p.
+func (r *reader) lineHead(p *pipe, raw, asJSON bool, now time.Time) []byte {
+	j := p.out.job
+	switch {
+	case raw:
+		return nil
+	case asJSON:
+		r.head = appendJSONHead(r.head[:0], j.key, p.out.process, p.stream, now)
+		return r.head
+	}
+	r.c.mu.Lock()
+	width := r.c.width
+	r.c.mu.Unlock()
+	if j.prefixWidth != width {
+		j.prefix, j.prefixWidth = appendPrefix(nil, j.label, width), width
+	}
+	return j.prefix
+}
+
+// serve does what has been asked for since the last round.
+func (r *reader) serve() {
+	r.mu.Lock()
+	requests := r.requests
+	r.requests = nil
+	r.mu.Unlock()
+	for _, q := range requests {
+		switch {
+		case q.sync != nil:
+			for _, p := range q.sync.pipes {
+				r.drain(p)
+			}
+		case q.flush:
+			r.beginFlush(q)
+			continue
+		case q.retryFiles:
+			r.retryFiles()
+		}
+		if q.done != nil {
+			close(q.done)
+		}
+	}
+}
+
+// drain reads what a pipe holds now, up to an unfinished last line.
+func (r *reader) drain(p *pipe) {
+	if p.fd < 0 || p.parked {
+		return
+	}
+	p.read = 0
+	for p.read < flushMost && r.readPipe(p) {
+	}
+	if p.fd >= 0 && !p.parked {
+		r.finishLine(p)
+	}
+}
+
+func (r *reader) beginFlush(q request) {
+	r.c.mu.Lock()
+	for _, p := range r.c.pipes {
+		if p != nil {
+			p.read = 0
+		}
+	}
+	r.c.mu.Unlock()
+	r.flushing = append(r.flushing, q)
+	r.flushRound = true
+}
+
+// finishFlush answers a flush once a whole round has found no pipe with output from
+// before it, and the unfinished lines have found room.
+func (r *reader) finishFlush(events int) {
+	r.blocked = false
+	if len(r.flushing) == 0 || r.stalled() {
+		return
+	}
+	if r.flushRound || events == readEvents {
+		r.flushRound = false
+		return
+	}
+	for _, p := range r.ready {
+		if p.fd >= 0 && p.read < flushMost {
+			return
+		}
+	}
+	r.c.mu.Lock()
+	pipes := slices.Clone(r.c.pipes)
+	r.c.mu.Unlock()
+	for _, p := range pipes {
+		if p != nil && !r.finishLine(p) {
+			r.blocked = true
+			return
+		}
+	}
+	for _, q := range r.flushing {
+		close(q.done)
+	}
+	r.flushing = nil
+}
