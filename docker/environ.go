@@ -6,8 +6,8 @@ import (
 	"tend/jobs/environ"
 )
 
-// defaultPath is the PATH of jobs when the container sets none, Upstart's own.
-const defaultPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
+// upstartPath is the PATH of jobs when the container sets none, Upstart's own.
+const upstartPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
 
 // jobTable returns what every job's environment begins with: the container's
 // environment, but for what is addressed to tend itself; or, when the jobs are not
@@ -24,7 +24,7 @@ func jobTable(env []string, inherit bool) environ.Env {
 		table = minimal
 	}
 	if _, ok := table.Lookup("PATH"); !ok {
-		table = table.Set(defaultPath)
+		table = table.Set(upstartPath)
 	}
 	return table
 }

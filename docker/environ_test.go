@@ -20,7 +20,7 @@ func TestJobTable(t *testing.T) {
 	}{
 		{"inherited", container, true, environ.Env{"PATH=/bin", "TERM=xterm", "A=b", "EMPTY=", "MULTI=one\ntwo", "PERCENT=%d%%", "TENDER=kept"}},
 		{"minimal", container, false, environ.Env{"TERM=xterm", "PATH=/bin"}},
-		{"empty", nil, true, environ.Env{defaultPath}},
+		{"empty", nil, true, environ.Env{upstartPath}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
