@@ -8,6 +8,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// rtmin3 is SIGRTMIN+3, by which systemd-nspawn and others ask an init to halt. The
+// kernel's RTMIN is 32; C libraries take the first two for themselves.
+const rtmin3 = unix.Signal(34 + 3)
+
 // signalName names a signal without SIG, or gives its number.
 func signalName(sig unix.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
