@@ -18,7 +18,10 @@ type Client struct {
 }
 
 // Refused is an error that tend answered with. Its text is complete.
-type Refused struct{ Text string }
+type Refused struct {
+	Text   string
+	Reason string // more about a job that failed; may be empty
+}
 
 func (e *Refused) Error() string { return e.Text }
 
@@ -123,7 +126,7 @@ func (c *Client) Each(req *Request, line func(*Response) error) error {
 	if err := c.write(buf); err != nil {
 		// A server that does not want us says why before it hangs up.
 		if r, readErr := c.response(); readErr == nil && r.Error != "" {
-			return &Refused{r.Error}
+			return &Refused{r.Error, r.Reason}
 		}
 		return err
 	}
@@ -133,7 +136,7 @@ func (c *Client) Each(req *Request, line func(*Response) error) error {
 			return err
 		}
 		if r.Error != "" {
-			return &Refused{r.Error}
+			return &Refused{r.Error, r.Reason}
 		}
 		if err := line(r); err != nil {
 			return err

@@ -55,7 +55,9 @@ type Request struct {
 type Response struct {
 	V     int    `json:"v"`
 	Error string `json:"error,omitempty"` // complete, perhaps of several lines
-	More  bool   `json:"more,omitempty"`
+	// Reason says why a job has failed, beside Error.
+	Reason string `json:"reason,omitempty"`
+	More   bool   `json:"more,omitempty"`
 	// Lost counts the lines of a stream that were dropped before this one because
 	// the client did not read.
 	Lost int `json:"lost,omitempty"`

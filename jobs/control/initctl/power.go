@@ -1,0 +1,157 @@
+package initctl
+
+import (
+	"errors"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"tend/jobs/control"
+)
+
+func shutdownOptions() []option {
+	return []option{
+		flag('r', "", "runlevel 6", func(o *options) *bool { return &o.reboot }),
+		flag('h', "", "runlevel 0 (the default)", func(o *options) *bool { return &o.poweroff }),
+		flag('H', "", "runlevel 0, INIT_HALT=HALT", func(o *options) *bool { return &o.halt }),
+		flag('P', "", "runlevel 0, INIT_HALT=POWEROFF", func(o *options) *bool { return &o.poweroff }),
+		flag('c', "", "cancel a shutdown that waits for its time", func(o *options) *bool { return &o.cancel }),
+		flag('k', "", "do nothing: nobody is logged in who could be warned", func(o *options) *bool { return &o.warnOnly }),
+		number(0, "exit-code", "N", "the exit status of the container", func(o *options) **int { return &o.exitCode }),
+	}
+}
+
+func haltOptions() []option {
+	return []option{
+		flag('f', "force", "kill everything at once", func(o *options) *bool { return &o.force }),
+		flag('p', "poweroff", "accepted for compatibility", func(o *options) *bool { return &o.poweroff }),
+		flag('n', "no-sync", "accepted for compatibility", func(o *options) *bool { return new(bool) }),
+		flag('d', "no-wtmp", "accepted for compatibility", func(o *options) *bool { return new(bool) }),
+		flag('w', "wtmp-only", "do nothing: there is no wtmp", func(o *options) *bool { return &o.wtmpOnly }),
+		number(0, "exit-code", "N", "the exit status of the container", func(o *options) **int { return &o.exitCode }),
+	}
+}
+
+func shutdown(p *program, args []string) error {
+	o := &p.opts
+	if o.cancel {
+		_, err := p.ask(&control.Request{Command: control.CmdCancelShutdown})
+		return err
+	}
+	when := "now"
+	switch {
+	case len(args) > 0:
+		when = args[0]
+	case o.exitCode == nil:
+		return usage("time expected")
+	}
+	delay, err := delayUntil(when, time.Now())
+	if err != nil || o.warnOnly {
+		return err
+	}
+	req := &control.Request{Command: control.CmdShutdown, Runlevel: "0", Delay: delay}
+	switch {
+	case o.reboot:
+		req.Runlevel = "6"
+	case o.halt:
+		req.Halt = "HALT"
+	default:
+		req.Halt = "POWEROFF"
+	}
+	return p.end(req)
+}
+
+// end asks for the end of the container.
+func (p *program) end(req *control.Request) error {
+	if code := p.opts.exitCode; code != nil {
+		if *code > 255 {
+			return usage("illegal exit code: " + strconv.Itoa(*code))
+		}
+		req.ExitCode = code
+	}
+	_, err := p.ask(req)
+	return err
+}
+
+// delayUntil turns now, +MINUTES, MINUTES and HH:MM into seconds from now on.
+func delayUntil(when string, now time.Time) (int, error) {
+	if when == "now" {
+		return 0, nil
+	}
+	if hours, minutes, ok := strings.Cut(when, ":"); ok {
+		h, hErr := strconv.ParseUint(hours, 10, 8)
+		m, mErr := strconv.ParseUint(minutes, 10, 8)
+		if hErr != nil || mErr != nil || h > 23 || m > 59 {
+			return 0, usage("illegal time value: " + when)
+		}
+		at := time.Date(now.Year(), now.Month(), now.Day(), int(h), int(m), 0, 0, now.Location())
+		if at.Before(now) {
+			at = at.AddDate(0, 0, 1)
+		}
+		return int(at.Sub(now) / time.Second), nil
+	}
+	n, err := strconv.ParseUint(strings.TrimPrefix(when, "+"), 10, 20)
+	if err != nil {
+		return 0, usage("illegal time value: " + when)
+	}
+	return int(n) * 60, nil
+}
+
+// halt is reboot, halt and poweroff.
+func halt(level, kind string) func(*program, []string) error {
+	return func(p *program, _ []string) error {
+		if p.opts.wtmpOnly {
+			return nil
+		}
+		req := &control.Request{Command: control.CmdShutdown, Runlevel: level, Halt: kind, Force: p.opts.force}
+		if kind == "HALT" && p.opts.poweroff {
+			req.Halt = "POWEROFF"
+		}
+		return p.end(req)
+	}
+}
+
+// telinit emits the event runlevel and does not wait for what follows from it.
+func telinit(p *program, args []string) error {
+	if len(args) == 0 {
+		return usage("missing runlevel")
+	}
+	level := args[0]
+	if len(level) != 1 || !strings.Contains("0123456SsQqUu", level) {
+		return usage("illegal runlevel: " + level)
+	}
+	switch level {
+	case "q", "Q":
+		return reloadConfiguration(p, nil)
+	case "u", "U":
+		return errors.New("tend cannot re-execute itself; start a new container")
+	}
+	r, err := p.ask(&control.Request{Command: control.CmdRunlevel})
+	if err != nil {
+		return err
+	}
+	_, prev, _ := strings.Cut(r.Text, " ")
+	if prev == "" {
+		prev = "N"
+	}
+	env := append([]string{"RUNLEVEL=" + strings.ToUpper(level), "PREVLEVEL=" + prev}, p.opts.env...)
+	_, err = p.ask(&control.Request{Command: control.CmdEmit, Event: "runlevel", Env: env, NoWait: true})
+	return err
+}
+
+// runlevel prints the previous and the current runlevel, or unknown.
+func runlevel(p *program, _ []string) error {
+	current, prev := os.Getenv("RUNLEVEL"), os.Getenv("PREVLEVEL")
+	if current != "" && prev != "" {
+		p.print(prev + " " + current)
+		return nil
+	}
+	r, err := p.ask(&control.Request{Command: control.CmdRunlevel})
+	if err != nil || r.Text == "" {
+		p.print("unknown")
+		return errSilent
+	}
+	p.print(r.Text)
+	return nil
+}
