@@ -31,13 +31,13 @@ const (
 	OutputNone                    // not passed on
 )
 
-// The levels of Options.Verbosity; each includes those below it.
+// The levels of Options.Verbosity; each includes those before it.
 const (
-	LevelQuiet  = -1 // errors and warnings
-	LevelNotice = 0  // the default
-	LevelInfo   = 1  // -v
-	LevelDebug  = 2  // -vv or --debug
-	LevelTrace  = 3  // -vvv
+	LevelError   = iota - 2 // -q
+	LevelWarning            // no option gives it
+	LevelNotice             // the default
+	LevelInfo               // -v
+	LevelDebug              // -vv or --debug
 )
 
 // Options is what the command line and the environment ask of the init.
@@ -47,13 +47,15 @@ type Options struct {
 	ConfDirs, PrependConfDirs, AppendConfDirs []string
 
 	LogDir         string       // where job output is kept in files; empty: nowhere
+	LogMaxSize     int64        // the size in bytes at which such a file is rotated; 0: never
+	LogFiles       int          // how many files of a job are kept, the current one included
 	NoLog          bool         // "console log" means "console none"
 	DefaultConsole jobs.Console // of jobs without a console stanza; ConsoleDefault when not given
 	StartupEvent   string       // the first event, "startup" by default
 	NoStartupEvent bool         // no first event at all
 	NoInheritEnv   bool         // jobs get Upstart's minimal environment
 
-	Verbosity int // LevelQuiet to LevelTrace
+	Verbosity int // LevelError to LevelDebug
 
 	Subreaper   bool           // -s: it is an error that is worth a warning not to become one
 	KillGroup   bool           // -g: signals go to the command's process group
@@ -135,9 +137,11 @@ var options = []option{
 	{long: "log-format", set: setLogFormat},
 	{long: "job-output", set: setJobOutput},
 	{long: "logdir", set: func(o *Options, v string) string { return setName(&o.LogDir, v) }},
+	{long: "log-max-size", set: setLogMaxSize},
+	{long: "log-files", set: setLogFiles},
 	{long: "no-log", flag: func(o *Options) { o.NoLog = true }},
-	{long: "quiet", short: 'q', flag: func(o *Options) { o.Verbosity = LevelQuiet }},
-	{long: "verbose", short: 'v', flag: func(o *Options) { o.Verbosity = min(max(o.Verbosity, LevelNotice)+1, LevelTrace) }},
+	{long: "quiet", short: 'q', flag: func(o *Options) { o.Verbosity = LevelError }},
+	{long: "verbose", short: 'v', flag: func(o *Options) { o.Verbosity = min(max(o.Verbosity, LevelNotice)+1, LevelDebug) }},
 	{long: "debug", flag: func(o *Options) { o.Verbosity = max(o.Verbosity, LevelDebug) }},
 
 	{long: "kill-process-group", short: 'g', flag: func(o *Options) { o.KillGroup = true }},
@@ -158,7 +162,13 @@ func ParseOptions(args, env []string) (*Options, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := &Options{StartupEvent: "startup", Command: command, Environ: env}
+	o := &Options{
+		StartupEvent: "startup",
+		LogMaxSize:   10 << 20,
+		LogFiles:     3,
+		Command:      command,
+		Environ:      env,
+	}
 	if err := o.readEnviron(env, given); err != nil {
 		return nil, err
 	}
@@ -329,7 +339,9 @@ func (o *Options) readEnviron(env environ.Env, given []given) error {
 		// tini counts from 0, fatal errors only, with 1 as its default, and reads
 		// what is no number as 0.
 		n, _ := strconv.Atoi(v)
-		o.Verbosity = min(max(n-1, LevelQuiet), LevelTrace)
+		if o.Verbosity = min(n-1, LevelDebug); o.Verbosity < LevelNotice {
+			o.Verbosity = LevelError
+		}
 	}
 	for i := range options {
 		p := &options[i]
@@ -355,10 +367,10 @@ func (o *Options) setFromEnviron(p *option, v string) error {
 	switch {
 	case p.long == "verbose":
 		n, err := strconv.Atoi(v)
-		if err != nil || n < LevelNotice || n > LevelTrace {
+		if err != nil || n < 0 || n > 3 {
 			return bad("a number from 0 to 3")
 		}
-		o.Verbosity = n
+		o.Verbosity = min(n, LevelDebug)
 	case p.flag != nil:
 		switch strings.ToLower(v) {
 		case "1", "true", "yes", "on":
@@ -523,6 +535,30 @@ func setLogFormat(o *Options, v string) string {
 	default:
 		return "text or json"
 	}
+	return ""
+}
+
+// setLogMaxSize takes bytes, or with a suffix KiB, MiB or GiB.
+func setLogMaxSize(o *Options, v string) string {
+	digits, shift := v, 0
+	if i := strings.IndexAny(v, "kKmMgG"); i >= 0 && i == len(v)-1 {
+		digits = v[:i]
+		shift = map[byte]int{'k': 10, 'm': 20, 'g': 30}[v[i]|0x20]
+	}
+	n, err := strconv.ParseInt(digits, 10, 32)
+	if err != nil || n < 0 {
+		return "a size in bytes, or with the suffix k, M or G"
+	}
+	o.LogMaxSize = n << shift
+	return ""
+}
+
+func setLogFiles(o *Options, v string) string {
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 1 || n > 1000 {
+		return "a number from 1 to 1000"
+	}
+	o.LogFiles = n
 	return ""
 }
 

@@ -1,6 +1,6 @@
 // Package self keeps this process as a PID 1 has to be, whatever its environment
 // holds for the programs that it will start: the Go runtime's settings, the number
-// of its threads, its signal mask, its umask, and the way to start itself again.
+// of its threads, its signal mask, and the way to start itself again.
 package self
 
 import (
@@ -24,10 +24,9 @@ const (
 	gcPercent   = 100
 	memoryLimit = math.MaxInt64
 	traceback   = "single"
-	umask       = 0o022
 )
 
-// spareThreads is how many threads Prepare makes: for the two processors, the
+// spareThreads is how many threads Threads makes: for the two processors, the
 // signal thread, the reaping thread, the writers of standard output and error, and
 // for blocking system calls that the scheduler replaces the caller's thread in.
 const spareThreads = 12
@@ -53,7 +52,6 @@ func Prepare() error {
 	debug.SetGCPercent(gcPercent)
 	debug.SetMemoryLimit(memoryLimit)
 	debug.SetTraceback(traceback)
-	unix.Umask(umask)
 	Path()
 	err := again()
 	name := Name()
@@ -64,7 +62,6 @@ func Prepare() error {
 	if b, e := unix.BytePtrFromString(name); e == nil {
 		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(b)), 0, 0, 0)
 	}
-	threads(spareThreads)
 	return err
 }
 
@@ -175,10 +172,12 @@ func CloseOnExec() {
 	}
 }
 
-// threads makes n threads and leaves them to the scheduler, which reuses idle
-// threads before it makes new ones and never ends them. A thread that cannot be
-// made later, under a pids limit, would be the end of the program.
-func threads(n int) {
+// Threads makes all threads that will be needed and leaves them to the scheduler,
+// which reuses idle threads before it makes new ones and never ends them. A thread
+// that cannot be made later, under a pids limit, would be the end of the program. It
+// takes about as long as starting a program, so it is for those who run jobs.
+func Threads() {
+	const n = spareThreads
 	begin, ready := make(chan struct{}), make(chan struct{})
 	for range n {
 		go func() {
