@@ -1,0 +1,158 @@
+package conf
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"tend/jobs"
+)
+
+type signal = syscall.Signal
+
+// Bounds of numbers. Numbers above maxInt are accepted as Upstart does, and stand
+// for it: nothing counts or waits that long.
+const (
+	maxInt    = math.MaxInt32
+	maxSignal = 64
+)
+
+// number converts t, a whole number from lo to hi; above maxInt it is maxInt.
+func (f *file) number(t token, lo, hi int64, msg string) int64 {
+	if f.wrong {
+		return lo
+	}
+	n, ok := parseInt(t.text)
+	if hi == maxInt {
+		n = min(n, maxInt)
+	}
+	if !ok || n < lo || n > hi {
+		f.illegal(t, msg, "")
+		return lo
+	}
+	return n
+}
+
+// seconds reads a time in whole seconds.
+func (f *file) seconds(msg string) time.Duration { return f.duration(f.arg(), msg) }
+
+func (f *file) duration(t token, msg string) time.Duration {
+	return time.Duration(f.number(t, 0, maxInt, msg)) * time.Second
+}
+
+// parseInt converts a whole word as strtol(3) does in base 10, on a machine where
+// long has 64 bits.
+func parseInt(b []byte) (int64, bool) {
+	n, negative, ok := digits(b, 10)
+	switch {
+	case !ok:
+		return 0, false
+	case negative && n <= 1<<63:
+		return -int64(n), true
+	}
+	return int64(n), !negative && n < 1<<63
+}
+
+// parseUint converts a whole word as strtoul(3) does: a negative number wraps.
+func parseUint(b []byte, base uint64) (uint64, bool) {
+	n, negative, ok := digits(b, base)
+	if negative {
+		n = -n
+	}
+	return n, ok
+}
+
+func digits(b []byte, base uint64) (n uint64, negative, ok bool) {
+	for len(b) > 0 && (b[0] == ' ' || '\t' <= b[0] && b[0] <= '\r') {
+		b = b[1:]
+	}
+	if len(b) > 0 && (b[0] == '-' || b[0] == '+') {
+		negative, b = b[0] == '-', b[1:]
+	}
+	for _, c := range b {
+		d := uint64(c - '0')
+		if c < '0' || d >= base || n > (math.MaxUint64-d)/base {
+			return 0, negative, false
+		}
+		n = n*base + d
+	}
+	return n, negative, len(b) > 0
+}
+
+// signalNames has the names that a job file may use, without SIG. Where several
+// are for one number, the first is the one to show.
+var signalNames = [...]struct {
+	name string
+	sig  signal
+}{
+	{"HUP", syscall.SIGHUP}, {"INT", syscall.SIGINT}, {"QUIT", syscall.SIGQUIT}, {"ILL", syscall.SIGILL},
+	{"TRAP", syscall.SIGTRAP}, {"ABRT", syscall.SIGABRT}, {"IOT", syscall.SIGIOT}, {"BUS", syscall.SIGBUS},
+	{"FPE", syscall.SIGFPE}, {"KILL", syscall.SIGKILL}, {"USR1", syscall.SIGUSR1}, {"SEGV", syscall.SIGSEGV},
+	{"USR2", syscall.SIGUSR2}, {"PIPE", syscall.SIGPIPE}, {"ALRM", syscall.SIGALRM}, {"TERM", syscall.SIGTERM},
+	{"STKFLT", 16}, {"CHLD", syscall.SIGCHLD}, {"CLD", syscall.SIGCHLD}, {"CONT", syscall.SIGCONT},
+	{"STOP", syscall.SIGSTOP}, {"TSTP", syscall.SIGTSTP}, {"TTIN", syscall.SIGTTIN}, {"TTOU", syscall.SIGTTOU},
+	{"URG", syscall.SIGURG}, {"XCPU", syscall.SIGXCPU}, {"XFSZ", syscall.SIGXFSZ}, {"VTALRM", syscall.SIGVTALRM},
+	{"PROF", syscall.SIGPROF}, {"WINCH", syscall.SIGWINCH}, {"IO", syscall.SIGIO}, {"POLL", syscall.SIGIO},
+	{"PWR", syscall.SIGPWR}, {"SYS", syscall.SIGSYS},
+}
+
+// signalNumber returns the signal of a name, with or without SIG.
+func signalNumber(name string) (signal, bool) {
+	name = strings.TrimPrefix(name, "SIG")
+	for _, s := range signalNames {
+		if s.name == name {
+			return s.sig, true
+		}
+	}
+	return 0, false
+}
+
+// signalName returns the name of a signal, or "" if it has none.
+func signalName(sig signal) string {
+	for _, s := range signalNames {
+		if s.sig == sig {
+			return s.name
+		}
+	}
+	return ""
+}
+
+// resources has the names of the resource limits; their numbers are the same on
+// all of our machines.
+var resources = [...]struct {
+	name   string
+	number int
+}{
+	{"as", 9}, {"core", 4}, {"cpu", 0}, {"data", 2}, {"fsize", 1}, {"memlock", 8}, {"msgqueue", 12},
+	{"nice", 13}, {"nofile", 7}, {"nproc", 6}, {"rss", 5}, {"rtprio", 14}, {"sigpending", 11}, {"stack", 3},
+}
+
+func resourceNumber(name string) (int, bool) {
+	for _, r := range resources {
+		if r.name == name {
+			return r.number, true
+		}
+	}
+	return 0, false
+}
+
+func resourceNames() []string {
+	names := make([]string, len(resources))
+	for i, r := range resources {
+		names[i] = r.name
+	}
+	return names
+}
+
+// setLimit puts l into the list, which is in the order of the numbers, in place of
+// an earlier limit of the same resource.
+func setLimit(list []jobs.Limit, l jobs.Limit) []jobs.Limit {
+	i, found := slices.BinarySearchFunc(list, l, func(a, b jobs.Limit) int { return a.Resource - b.Resource })
+	if found {
+		list[i] = l
+		return list
+	}
+	return slices.Insert(list, i, l)
+}
