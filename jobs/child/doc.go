@@ -1,0 +1,26 @@
+// Package child sets up and executes the processes of jobs.
+//
+// # Two ways
+//
+// A process that needs only what fork can do by itself (a session, descriptors, a
+// user, a directory) is forked and executed directly. One that needs more (limits,
+// nice, look-ups in another root, …) is first our own program again, the second
+// stage, which changes itself step by step and then executes the job's program.
+// Spec.direct decides. When the direct way fails it tells an errno only, so the
+// second stage is then asked to do the same and to say which step it was.
+//
+// # The second stage
+//
+// It finds two descriptors: the specification (a file, see codec.go) and the pipe
+// of its result, which is closed by exec. It writes to the pipe:
+//
+//	record                              meaning
+//	'w' stage errno arg hint            a step was left out, and why
+//	'e' stage errno arg hint            a step could not be done; it exits
+//	'x'                                 the next thing is execve
+//	end of file after 'x'               execve has succeeded
+//	end of file without 'x'             it has died
+//
+// An 'e' may follow 'x' when execve itself fails. stage and errno are numbers, arg
+// and hint texts, in the encoding of the specification.
+package child
