@@ -197,7 +197,7 @@ func (l *lexer) quoted(end class, dequote bool) (unclosed pos) {
 		case kind == blank && (open != 0 || end&blank == 0):
 			l.off++
 			continue
-		case open == c || open == 0 && kind == quote:
+		case open != 0 && open == c || open == 0 && kind == quote:
 			if dequote {
 				keep()
 			} else {
