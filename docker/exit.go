@@ -1,0 +1,111 @@
+package docker
+
+import (
+	"os"
+	"strings"
+
+	"tend/jobs/engine"
+)
+
+// Exit statuses of tend itself (sysexits.h gives the numbers).
+const (
+	exitNothing  = 64 // no job and no command
+	exitUnfit    = 78 // --strict and a broken file; or no job ever ran
+	terminateLog = "/dev/termination-log"
+	// terminationLimit is what Kubernetes keeps of the termination message.
+	terminationLimit = 4096
+)
+
+// essentialEnded stops the container because an essential job has ended.
+func (s *Supervisor) essentialEnded(a engine.EssentialEnded) {
+	if s.wanted != "" || s.stop != nil {
+		return
+	}
+	s.culprit = instance{a.Job, a.Instance}
+	s.wantedStatus = &a.Status
+	if a.Job == commandJob {
+		s.wanted = "the command has ended: " + a.Text
+		return
+	}
+	s.wanted = "essential job " + who(a.Job, a.Instance) + " has ended: " + a.Text
+}
+
+// settled looks at the machine after all that follows from an input has been done.
+// Here it is decided that the container is to stop, and the stop is driven on.
+func (s *Supervisor) settled() {
+	if s.done {
+		return
+	}
+	switch {
+	case s.stop != nil && s.stop.halted:
+		s.sweepOrphans()
+	case s.stop != nil || !s.booted:
+	case s.wanted != "":
+		s.beginStop(s.wanted, 0, s.wantedStatus)
+	case s.command != nil && !s.command.started:
+		s.startCommand()
+	case !s.opts.IdleStay && s.m.Idle() && len(s.reaper.Orphans()) == 0:
+		s.idleExit()
+	}
+}
+
+// idleExit ends the container when nothing runs and nothing can start any more.
+func (s *Supervisor) idleExit() {
+	status, reason := 0, "nothing runs and nothing can start any more"
+	if !s.ranEver {
+		status = exitUnfit
+		reason = "no job has run and none can start any more"
+		for _, w := range s.m.Missing() {
+			var terms []string
+			for _, t := range w.Terms {
+				terms = append(terms, t.String())
+			}
+			s.log.Error().Job(w.Job, "").Msg("never started: waits for " + strings.Join(terms, ", "))
+		}
+	} else if last := s.m.Outcomes(); len(last) > 0 && last[0].Failed {
+		status = last[0].Status
+		s.culprit = instance{last[0].Job, last[0].Instance}
+		reason += "; " + who(last[0].Job, last[0].Instance) + " had failed"
+	}
+	s.log.Notice().Msg(reason + " (to stay up all the same: --idle stay)")
+	s.beginStop(reason, 0, &status)
+}
+
+// exitStatus is the container's exit status: the reason's own, else that of
+// COMMAND, else 0; -e CODE turns it into 0.
+func (s *Supervisor) exitStatus() int {
+	status := 0
+	switch {
+	case s.stop.status != nil:
+		status = *s.stop.status
+	case s.command != nil && s.command.status != nil:
+		status = *s.command.status
+	}
+	return s.opts.MapStatus(status)
+}
+
+// writeTerminationLog leaves the reason, and the last output of the job it is
+// about, where Kubernetes looks for it.
+func (s *Supervisor) writeTerminationLog(line string) {
+	f, err := os.OpenFile(terminateLog, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return // not under Kubernetes
+	}
+	defer f.Close()
+	text := s.stop.reason + "\n" + line + "\n"
+	if s.culprit.job != "" {
+		var tail strings.Builder
+		for _, l := range s.console.Tail(s.culprit.job, s.culprit.name, 64) {
+			tail.WriteString(l.Text)
+			tail.WriteByte('\n')
+		}
+		if room := terminationLimit - len(text); tail.Len() > room {
+			text += tail.String()[tail.Len()-room:]
+		} else {
+			text += tail.String()
+		}
+	}
+	if _, err := f.WriteString(text); err != nil {
+		s.log.Warning().Msgf("cannot write %s: %v", terminateLog, err)
+	}
+}

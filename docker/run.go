@@ -1,0 +1,269 @@
+package docker
+
+import (
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tend/jobs"
+	"tend/jobs/conf"
+	"tend/jobs/conf/confdir"
+	"tend/jobs/console"
+	"tend/jobs/control"
+	"tend/jobs/engine"
+	"tend/jobs/environ"
+	"tend/jobs/event"
+	"tend/reaper"
+)
+
+// Where job files are when nothing else is said.
+const (
+	defaultConfDir  = "/etc/init"
+	defaultConfFile = "/etc/init.conf"
+)
+
+// The total deadlines of a stop. Docker kills after 10 s, Kubernetes after 30 s.
+const (
+	dockerStop     = 9 * time.Second
+	kubernetesStop = 29 * time.Second
+)
+
+// Run is the init. The caller is locked to the main thread and has subscribed sigs
+// to every signal that reaper.Catchable lists. Run returns the exit status when the
+// container is to end. With job files it runs them; with only a command it is tini.
+//
+//  1. Read the job files, so that what is wrong in them is known first.
+//  2. Set up what jobs need: the log and output, the reaper, the control socket.
+//  3. Emit the events of boot, one after the other.
+//  4. Loop until the container is to end.
+func Run(o *Options, sigs <-chan os.Signal) int {
+	sources := o.sources()
+	tree := confdir.New(sources)
+	watch, watchErr := tree.Watch()
+	changes, problems := tree.Load()
+	if len(changes) == 0 && len(problems) == 0 && len(o.Command) > 0 {
+		tree.Close()
+		return runCommand(o, sigs)
+	}
+
+	out, err := console.New(console.Options{
+		Format: o.format(), JSON: o.LogJSON, Level: o.level(), Stdout: 1, Stderr: 2,
+		LogDir: o.logDir(), LogMaxSize: o.LogMaxSize, LogFiles: o.LogFiles, Default: o.console(),
+	})
+	if err != nil {
+		(&reporter{json: o.LogJSON, verbosity: o.Verbosity}).say(LevelError, "cannot set up output: "+err.Error())
+		return 1
+	}
+	log := out.Log()
+	defer func() { out.Flush(time.Now().Add(flushTime)) }()
+	broken := report(log, problems)
+	if broken && o.Strict {
+		log.Error().Msg("a job file is broken and --strict is given: not starting")
+		return exitUnfit
+	}
+	if len(changes) == 0 && len(o.Command) == 0 {
+		log.Error().Msg("nothing to run: no job file in " + strings.Join(places(sources), ", ") + " and no COMMAND; see tend --help")
+		return exitNothing
+	}
+
+	s := newSupervisor(o, sigs, out, tree)
+	s.boot(changes, watch, watchErr)
+	s.loop()
+	return s.status
+}
+
+// flushTime is how long output that is still in pipes may take at the end.
+const flushTime = 500 * time.Millisecond
+
+// report logs problems of job files and tells whether one of them is an error.
+func report(log *console.Log, problems []error) (broken bool) {
+	for _, err := range problems {
+		var e *conf.Error
+		if errors.As(err, &e) && e.Warning {
+			log.Warning().Msg(err.Error())
+			continue
+		}
+		log.Error().Msg(err.Error())
+		broken = true
+	}
+	return broken
+}
+
+func newSupervisor(o *Options, sigs <-chan os.Signal, out *console.Console, tree *confdir.Tree) *Supervisor {
+	table := jobTable(o.Environ, !o.NoInheritEnv)
+	essential := map[string]bool{}
+	for _, name := range o.Essential {
+		essential[name] = true
+	}
+	s := &Supervisor{
+		opts: o, console: out, log: out.Log(), tree: tree, began: time.Now(),
+		m:          engine.New(engine.Options{Env: table, Init: clean(o.Environ), Essential: essential, Random: newJitter()}),
+		requests:   map[engine.RequestID]func(engine.Reply){},
+		procs:      map[int]tracked{},
+		runs:       map[engine.JobID]*run{},
+		signals:    sigs,
+		staged:     make(chan stageResult),
+		confRead:   make(chan struct{}),
+		confDone:   make(chan struct{}),
+		inStage:    map[int]bool{},
+		held:       map[int]reaper.Exit{},
+		netRead:    make(chan struct{}, 1),
+		notified:   make(chan notification),
+		runlevel:   [2]string{"N", ""},
+		isInit:     os.Getpid() == 1,
+		onTerminal: isTerminal(0),
+		baseEnv:    table,
+	}
+	dir := ""
+	if len(o.ConfDirs) == 0 && o.Boot == BootAuto {
+		dir = defaultConfDir
+	}
+	s.masks = newMasks(o.Mask, o.MaskSet, dir)
+	s.late = newLateInterfaces(s.netRead, func(format string, args ...any) { s.log.Warning().Msgf(format, args...) })
+	if len(o.Command) > 0 {
+		s.command = newAttached(o.Command)
+	}
+	r, err := reaper.New("UPSTART_JOB", "UPSTART_INSTANCE")
+	if err != nil {
+		s.log.Warning().Msg(err.Error())
+	}
+	s.reaper = r
+	return s
+}
+
+// boot loads the classes, opens the control socket and emits the events of boot.
+func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
+	unix.Umask(jobs.DefaultUmask)
+	s.watchConfiguration(watch, watchErr)
+	if s.opts.Boot == BootAuto {
+		s.m.AddSource(s.late)
+	}
+	s.load(changes)
+	if names := s.masks.list(); len(names) > 0 {
+		s.log.Notice().Msg("not started by events in a container: " + strings.Join(names, ", ") + " (to change that: NAME.override, or --mask none)")
+	}
+	s.warnOfTimeouts()
+	if server, err := control.Listen(s.opts.addresses()); err != nil {
+		s.log.Warning().Msgf("no control socket, initctl will not work: %v", err)
+	} else {
+		s.server = server
+	}
+	s.emitBoot()
+	s.booted = true
+	if s.command != nil {
+		s.await()
+	}
+	s.tellOuter("READY=1")
+	s.settled()
+}
+
+// emitBoot emits what boot emits, each event after all that follows from the one
+// before. A stop signal that comes meanwhile ends the boot.
+func (s *Supervisor) emitBoot() {
+	var events []event.Event
+	if s.opts.Boot == BootNone {
+		events = []event.Event{{Name: "startup"}}
+	} else {
+		ifaces, err := interfaces()
+		if err != nil {
+			s.log.Warning().Msgf("cannot list network interfaces: %v; only lo is announced", err)
+		}
+		s.late.fresh(ifaces)
+		events = bootEvents(readMounts(), containerKind(s.opts.Environ), ifaces, s.hasJob)
+	}
+	events[0].Name = s.opts.StartupEvent
+	if s.opts.NoStartupEvent {
+		events = events[1:]
+	}
+	for _, ev := range events {
+		if !s.pollSignals() {
+			return
+		}
+		s.emit(ev)
+	}
+}
+
+// pollSignals handles the signals that have come in and tells whether boot may go on.
+func (s *Supervisor) pollSignals() bool {
+	for s.stop == nil {
+		select {
+		case sig := <-s.signals:
+			s.handleSignal(sig.(unix.Signal))
+		default:
+			return true
+		}
+	}
+	return false
+}
+
+// hasJob tells whether an enabled job of that name exists.
+func (s *Supervisor) hasJob(name string) bool {
+	_, ok := s.m.Class(name)
+	return ok && !s.masks.masked(name)
+}
+
+// load hands changed definitions to the machine.
+func (s *Supervisor) load(changes []confdir.Change) {
+	for _, c := range changes {
+		if c.Class == nil {
+			s.step(engine.Unload{Name: c.Name})
+			continue
+		}
+		s.step(engine.Load{Class: s.masks.apply(c.Class)})
+	}
+}
+
+// warnOfTimeouts names the jobs that would need more time to stop than there is.
+func (s *Supervisor) warnOfTimeouts() {
+	total := s.opts.stopTimeout(true)
+	if total == 0 {
+		return
+	}
+	for _, c := range s.m.Classes() {
+		if c.KillTimeout > total {
+			s.log.Warning().Job(c.Name, "").Msgf("kill timeout of %s is longer than the whole stop may take (%s; --stop-timeout)",
+				seconds(c.KillTimeout), seconds(total))
+		}
+	}
+}
+
+// stopTimeout is the total deadline of a stop, 0 for none.
+func (o *Options) stopTimeout(jobs bool) time.Duration {
+	switch {
+	case o.StopTimeoutSet:
+		return o.StopTimeout
+	case !jobs:
+		return 0
+	case containerKind(o.Environ) == "kubernetes":
+		return kubernetesStop
+	}
+	return dockerStop
+}
+
+// sources says where job files are looked for (reference 1.1).
+func (o *Options) sources() confdir.Sources {
+	s := confdir.Sources{
+		Prepend: o.PrependConfDirs, File: defaultConfFile, Dirs: o.ConfDirs, Append: o.AppendConfDirs, Reserved: commandJob,
+	}
+	if len(s.Dirs) == 0 {
+		s.Dirs = []string{defaultConfDir}
+		if dir, _ := environ.Env(o.Environ).Lookup("UPSTART_CONFDIR"); dir != "" {
+			s.Dirs = []string{dir}
+		}
+	}
+	return s
+}
+
+// places lists the directories in which job files are looked for, best first.
+func places(s confdir.Sources) []string {
+	return slices.Concat(s.Prepend, s.Dirs, s.Append)
+}
+
+func isTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
+}

@@ -1,0 +1,96 @@
+package docker
+
+import (
+	"golang.org/x/sys/unix"
+
+	"tend/jobs/engine"
+	"tend/jobs/environ"
+	"tend/jobs/event"
+)
+
+// handleSignal is the table of what signals to tend do while it runs jobs
+// (tend(8), SIGNALS).
+func (s *Supervisor) handleSignal(sig unix.Signal) {
+	switch sig {
+	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPWR, rtmin3:
+		s.stopSignal(sig)
+	case unix.SIGHUP:
+		if !s.isInit && s.onTerminal {
+			s.beginStop("HUP received (the terminal has gone)", sig, nil)
+			return
+		}
+		s.reload()
+		s.forward(sig)
+	case unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGCONT, unix.SIGPIPE:
+		// Job control is the terminal's and its foreground group's business; a
+		// closed standard output is met where it is written to.
+	default:
+		s.forward(sig)
+	}
+}
+
+// stopSignal begins the shutdown. The events that Upstart makes of INT and PWR come
+// first where a job waits for them.
+func (s *Supervisor) stopSignal(sig unix.Signal) {
+	if s.stop != nil && sig == unix.SIGINT && s.onTerminal {
+		s.killNow()
+		return
+	}
+	if s.stop == nil {
+		switch sig {
+		case unix.SIGINT:
+			s.emitIfAwaited("control-alt-delete")
+		case unix.SIGPWR:
+			s.emitIfAwaited("power-status-changed")
+		}
+	}
+	s.beginStop(signalName(sig)+" received", sig, nil)
+}
+
+// emitIfAwaited emits an event without variables if a loaded job waits for it.
+func (s *Supervisor) emitIfAwaited(name string) {
+	for _, class := range s.m.Classes() {
+		for _, term := range class.StopOn.Terms(class.StartOn.Terms(nil)) {
+			if term.Name == name {
+				s.emit(event.Event{Name: name})
+				return
+			}
+		}
+	}
+}
+
+// emit queues an event of our own.
+func (s *Supervisor) emit(ev event.Event) {
+	s.step(engine.Emit{Event: ev, NoWait: true})
+}
+
+// forward passes a signal on to COMMAND, if there is one and it runs.
+func (s *Supervisor) forward(sig unix.Signal) {
+	pid := s.commandPID()
+	if pid == 0 {
+		s.log.Debug().Signal(signalName(sig)).Msg(signalName(sig) + " received, nothing to forward it to")
+		return
+	}
+	if err := s.reaper.SignalGroup(pid, sig); err != nil {
+		s.log.Warning().Job(commandJob, "").Msgf("cannot forward %s to %d: %v", signalName(sig), pid, err)
+	}
+}
+
+// noteEvent watches the events of the machine for the runlevel: levels 0 and 6
+// stop the container whoever emits them.
+func (s *Supervisor) noteEvent(n *engine.Notice) {
+	if n.Event.Name != "runlevel" {
+		return
+	}
+	level, ok := environ.Env(n.Event.Env).Lookup("RUNLEVEL")
+	if !ok {
+		return
+	}
+	s.runlevel = [2]string{s.runlevel[1], level}
+	if prev, ok := n.Event.Env.Lookup("PREVLEVEL"); ok && prev != "" {
+		s.runlevel[0] = prev
+	}
+	if s.stop == nil && (level == "0" || level == "6") {
+		s.wanted = "runlevel " + level
+	}
+}

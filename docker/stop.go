@@ -1,0 +1,178 @@
+package docker
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tend/jobs/engine"
+)
+
+// The times of a shutdown.
+const (
+	// stopReserve is the part of the total deadline kept for KILL and post-stop.
+	stopReserve = time.Second
+	// orphanPatience is how long left-over orphans have between TERM and KILL when
+	// there is no total deadline.
+	orphanPatience = 5 * time.Second
+	// orphanPoll is how often left-over processes that are not our children are
+	// looked at; our own wake the loop as they end.
+	orphanPoll = 50 * time.Millisecond
+)
+
+// stopping is a shutdown in progress. Its stages:
+//
+//  1. the machine stops the jobs, in order (engine.Shutdown … engine.Halted);
+//  2. what is left below us gets TERM, and KILL stopReserve before the deadline;
+//  3. the loop ends when nothing is left, or at the deadline.
+type stopping struct {
+	reason   string
+	began    time.Duration
+	deadline time.Duration // on the machine's clock; 0: none
+	status   *int          // the exit status, when the reason decides it
+	halted   bool          // stage 1 is over
+	termed   bool          // stage 2 has begun
+	killed   bool          // KILL has been sent to the orphans
+	reserve  time.Duration
+	poll     int // timer of stage 2
+}
+
+// left is the time until the deadline, for the log.
+func (p *stopping) left(now time.Duration) string {
+	if p.deadline == 0 {
+		return "no time limit"
+	}
+	return fmt.Sprintf("%.0f s left", max(0, (p.deadline-now).Seconds()))
+}
+
+// beginStop starts the orderly shutdown, or, when one is in progress, only says how
+// much time it has left. status is the exit status that the reason demands, nil to
+// leave it to the usual rules. sig is the stop signal that came in, 0 for none.
+func (s *Supervisor) beginStop(reason string, sig unix.Signal, status *int) {
+	if s.stop != nil {
+		s.log.Notice().Msgf("already stopping: %s, %s", reason, s.stop.left(s.now()))
+		return
+	}
+	timeout := s.opts.stopTimeout(true)
+	s.stop = &stopping{reason: reason, began: s.now(), status: status, reserve: min(stopReserve, timeout/2)}
+	if timeout > 0 {
+		s.stop.deadline = s.stop.began + timeout
+	}
+	line := fmt.Sprintf("stopping: %s, %s; %s", reason, s.stop.left(s.now()), count(s.liveJobs(), "job"))
+	if sig == unix.SIGINT && s.onTerminal {
+		line += "; once more to kill everything now"
+	}
+	s.log.Notice().Msg(line)
+	s.failPendingForks("the container is stopping")
+	in := engine.Shutdown{Timeout: timeout, Reserve: s.stop.reserve}
+	if sig != 0 && sig != unix.SIGPWR && sig != rtmin3 {
+		in.CommandSignal = sig
+	}
+	if s.minimal {
+		s.disown()
+	}
+	s.step(in)
+}
+
+// liveJobs is how many instances are there to be stopped.
+func (s *Supervisor) liveJobs() int {
+	n := 0
+	for _, st := range s.m.List() {
+		if len(st.Processes) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}
+
+// killNow answers a second INT from the terminal: no more patience.
+func (s *Supervisor) killNow() {
+	s.log.Notice().Msg("killing everything now")
+	s.stop.deadline = s.now() + s.stop.reserve
+	s.stop.killed = false
+	s.stop.termed = true
+	s.step(engine.Shutdown{Now: true, Timeout: s.stop.reserve, Reserve: s.stop.reserve})
+}
+
+// handleHalted notes that no job has a process any more, or that the deadline is
+// here and names what could not be killed.
+func (s *Supervisor) handleHalted(h engine.Halted) {
+	for _, p := range h.Stuck {
+		s.log.Error().Job(p.Job, p.Instance).Process(p.Process).PID(p.PID).
+			Msgf("%v process (%d) survived KILL: %s", p.Process, p.PID, s.reaper.Doing(p.PID))
+	}
+	if s.stop != nil {
+		s.stop.halted = true
+	}
+}
+
+// sweepOrphans is stage 2 of the shutdown. It is called whenever something has
+// changed; when nothing is left below us the loop ends.
+func (s *Supervisor) sweepOrphans() {
+	p := s.stop
+	s.reaper.Refresh()
+	left := s.reaper.Orphans()
+	if len(left) == 0 {
+		s.finish()
+		return
+	}
+	now := s.now()
+	killAt := p.deadline - p.reserve
+	if p.deadline == 0 {
+		killAt = p.began + orphanPatience
+		if p.termed {
+			killAt = p.began
+		}
+	}
+	switch {
+	case p.deadline != 0 && now >= p.deadline:
+		for _, proc := range left {
+			s.log.Error().PID(proc.PID).Msgf("process %d (%s) survived KILL: %s", proc.PID, proc.Comm, s.reaper.Doing(proc.PID))
+		}
+		s.finish()
+		return
+	case !p.termed:
+		p.termed = true
+		names := make([]string, 0, len(left))
+		for _, proc := range left {
+			names = append(names, fmt.Sprintf("%s (%d)", proc.Comm, proc.PID))
+			s.reaper.SignalProc(proc, unix.SIGTERM)
+		}
+		s.log.Info().Msg("left over, sent TERM: " + strings.Join(names, ", "))
+		if p.deadline == 0 {
+			p.deadline = now + orphanPatience + stopReserve
+			p.reserve = stopReserve
+		}
+	case now >= killAt && !p.killed:
+		p.killed = true
+		s.log.Warning().Msg(count(len(left), "left-over process") + " ignored TERM, sent KILL")
+		fallthrough
+	case p.killed:
+		for _, proc := range left {
+			s.reaper.SignalProc(proc, unix.SIGKILL)
+		}
+	}
+	s.timers.cancel(p.poll)
+	p.poll = s.timers.add(now+orphanPoll, func() {})
+}
+
+// finish ends the loop with the exit status that the reason and the rules give.
+func (s *Supervisor) finish() {
+	if s.done {
+		return
+	}
+	s.done = true
+	s.status = s.exitStatus()
+	line := fmt.Sprintf("stopped in %.2f s, exit status %d", (s.now() - s.stop.began).Seconds(), s.status)
+	s.log.Notice().Status(s.status).Msg(line)
+	s.writeTerminationLog(line)
+}

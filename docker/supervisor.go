@@ -1,0 +1,287 @@
+package docker
+
+import (
+	"fmt"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"tend/jobs"
+	"tend/jobs/conf/confdir"
+	"tend/jobs/console"
+	"tend/jobs/control"
+	"tend/jobs/engine"
+	"tend/jobs/environ"
+	"tend/reaper"
+)
+
+// Supervisor runs jobs: it carries out what the engine decides and tells it what
+// happens. One goroutine, on the main thread, runs its loop and owns all its
+// fields; everything else posts to the channels that the loop reads.
+type Supervisor struct {
+	opts    *Options
+	baseEnv environ.Env // what the jobs' environment begins with
+	isInit  bool        // we are PID 1
+	// onTerminal says that standard input is a terminal.
+	onTerminal bool
+	m          *engine.Machine
+	reaper     *reaper.Reaper
+	console    *console.Console
+	log        *console.Log
+	tree       *confdir.Tree
+	server     *control.Server // nil when no socket could be opened
+	masks      masks
+	late       *lateInterfaces
+
+	began time.Time
+	// skew is how long the clock of the machine has been held while we were
+	// frozen, so that a timer does not run out during a pause (docker pause).
+	skew   time.Duration
+	timers timers
+
+	queue    []engine.Input // inputs to be stepped, in order
+	stepping bool
+	requests map[engine.RequestID]func(engine.Reply)
+	lastID   engine.RequestID
+	replies  []engine.Reply // to be delivered once the queue is empty
+
+	procs      map[int]tracked // tracked processes by pid
+	runs       map[engine.JobID]*run
+	exits      []reaper.Exit       // what reap takes, kept for its memory
+	inStage    map[int]bool        // pids whose second stage has not reached exec
+	held       map[int]reaper.Exit // exits of those, until the result is there
+	sweepTimer int
+	monitors   monitors
+
+	signals  <-chan os.Signal
+	staged   chan stageResult // results of second stages
+	confRead chan struct{}    // the configuration directories have changed
+	confDone chan struct{}    // the answer to that
+	notified chan notification
+	netRead  chan struct{} // capacity one: the interfaces have changed
+
+	booted   bool
+	runlevel [2]string // previous and current runlevel
+	command  *attached // COMMAND beside jobs, nil without one
+	ranEver  bool      // a job has reached running
+
+	// wanted is why the container is to stop as soon as the machine has settled;
+	// wantedStatus is the exit status of that reason, nil for none of its own, and
+	// culprit the job it is about.
+	wanted       string
+	wantedStatus *int
+	culprit      instance
+	stop         *stopping // the shutdown, nil before one
+	done         bool
+	status       int
+
+	recent  recent // the last inputs, for the report of a bug
+	minimal bool   // the core has failed; only reap and stop
+}
+
+// tracked is a process that the engine knows.
+type tracked struct {
+	job     engine.JobID
+	process jobs.Process
+}
+
+// now is the machine's clock: monotonic, without the time in which we were frozen.
+func (s *Supervisor) now() time.Duration { return time.Since(s.began) - s.skew }
+
+// step feeds one input to the machine and carries out its actions, and then the
+// inputs that these make, until nothing is left to do. Replies to requests are
+// delivered after that, so that they see a settled machine.
+func (s *Supervisor) step(in engine.Input) {
+	s.queue = append(s.queue, in)
+	if s.stepping {
+		return
+	}
+	s.stepping = true
+	for i := 0; i < len(s.queue); i++ {
+		in := s.queue[i]
+		s.queue[i] = nil
+		for _, a := range s.guarded(in) {
+			s.act(a)
+		}
+	}
+	s.queue = s.queue[:0]
+	s.stepping = false
+	s.deliver()
+	s.settled()
+}
+
+// guarded calls Step and survives a bug in it: a PID 1 that panics takes the
+// container with it. What is known of the bug is printed, and from then on the
+// supervisor only reaps and stops.
+func (s *Supervisor) guarded(in engine.Input) (actions []engine.Action) {
+	if s.minimal {
+		return nil
+	}
+	defer func() {
+		if r := recover(); r != nil {
+			s.enterMinimal(r, debug.Stack())
+			actions = nil
+		}
+	}()
+	s.recent.add(in)
+	return s.m.Step(s.now(), in)
+}
+
+// recent keeps the last inputs of the machine.
+type recent struct {
+	inputs [16]engine.Input
+	n      int
+}
+
+func (r *recent) add(in engine.Input) {
+	r.inputs[r.n%len(r.inputs)] = in
+	r.n++
+}
+
+func (r *recent) list() []string {
+	var out []string
+	for i := max(0, r.n-len(r.inputs)); i < r.n; i++ {
+		out = append(out, fmt.Sprintf("%T%+v", r.inputs[i%len(r.inputs)], r.inputs[i%len(r.inputs)]))
+	}
+	return out
+}
+
+// request registers the caller of a request; fn is called once with its reply.
+func (s *Supervisor) request(fn func(engine.Reply)) engine.RequestID {
+	s.lastID++
+	s.requests[s.lastID] = fn
+	return s.lastID
+}
+
+// deliver hands out the replies. A reply may make further inputs.
+func (s *Supervisor) deliver() {
+	for len(s.replies) > 0 {
+		replies := s.replies
+		s.replies = nil
+		for _, r := range replies {
+			if fn := s.requests[r.Request]; fn != nil {
+				delete(s.requests, r.Request)
+				fn(r)
+			}
+		}
+	}
+}
+
+// loop runs until the container is to end. It waits in one place only.
+func (s *Supervisor) loop() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for !s.done {
+		var expired <-chan time.Time
+		due, ok := s.deadline()
+		if ok {
+			timer.Reset(max(0, due-s.now()))
+			expired = timer.C
+		}
+		var calls <-chan *control.Call
+		if s.server != nil {
+			calls = s.server.Calls()
+		}
+		s.late.listen()
+		select {
+		case <-s.reaper.C():
+			s.reap()
+		case sig := <-s.signals:
+			s.handleSignal(sig.(unix.Signal))
+		case <-expired:
+			s.elapsed(due)
+		case r := <-s.staged:
+			s.handleStage(r)
+		case call := <-calls:
+			s.handle(call)
+		case <-s.confRead:
+			s.configurationChanged()
+		case <-s.netRead:
+			s.networkChanged()
+		case n := <-s.notified:
+			s.handleNotify(n)
+		}
+	}
+}
+
+// deadline is when the loop must wake up for the machine or for itself.
+func (s *Supervisor) deadline() (time.Duration, bool) {
+	due, ok := s.timers.next()
+	if at, has := s.m.Deadline(); has && !s.minimal && (!ok || at < due) {
+		return at, true
+	}
+	return due, ok
+}
+
+// pauseThreshold is by how much a timer must be late for us to conclude that the
+// container was frozen and not merely busy.
+const pauseThreshold = time.Second
+
+// elapsed runs what is due. A timer that fires much too late was held up by a
+// freeze of the whole container, in which the jobs could not use their time
+// either: all timers are extended by the lateness.
+func (s *Supervisor) elapsed(due time.Duration) {
+	if late := s.now() - due; late > pauseThreshold {
+		s.skew += late
+		s.log.Notice().Msgf("was frozen for %.1f s; all timeouts are extended by it", late.Seconds())
+	}
+	for _, fn := range s.timers.due(s.now()) {
+		fn()
+	}
+	s.step(engine.Elapsed{})
+}
+
+// timers are the supervisor's own, on the machine's clock. There are few of them.
+type timers struct {
+	list []timer
+	last int
+}
+
+type timer struct {
+	id int
+	at time.Duration
+	fn func()
+}
+
+// add arranges for fn to be called once at the given time.
+func (t *timers) add(at time.Duration, fn func()) (id int) {
+	t.last++
+	t.list = append(t.list, timer{t.last, at, fn})
+	return t.last
+}
+
+// cancel drops the timer, if it is still there.
+func (t *timers) cancel(id int) {
+	for i := range t.list {
+		if t.list[i].id == id {
+			t.list = append(t.list[:i], t.list[i+1:]...)
+			return
+		}
+	}
+}
+
+func (t *timers) next() (at time.Duration, ok bool) {
+	for i, timer := range t.list {
+		if i == 0 || timer.at < at {
+			at = timer.at
+		}
+	}
+	return at, len(t.list) > 0
+}
+
+// due removes and returns what is to be called now, in the order it was added.
+func (t *timers) due(now time.Duration) []func() {
+	var out []func()
+	kept := t.list[:0]
+	for _, timer := range t.list {
+		if timer.at <= now {
+			out = append(out, timer.fn)
+		} else {
+			kept = append(kept, timer)
+		}
+	}
+	t.list = kept
+	return out
+}
