@@ -79,12 +79,24 @@ type Console struct {
 
 // New starts the threads. It reads nothing and writes nothing until there is output.
 func New(o Options) (*Console, error) {
+	c, err := prepare(o)
+	if err != nil {
+		return nil, err
+	}
+	c.start(c.sinks[stdout].run)
+	if c.sinks[stderr] != c.sinks[stdout] {
+		c.start(c.sinks[stderr].run)
+	}
+	c.start(c.rd.run)
+	return c, nil
+}
+
+// prepare makes a Console without its threads.
+func prepare(o Options) (*Console, error) {
 	if o.Default == jobs.ConsoleDefault {
 		o.Default = jobs.ConsoleLog
 	}
-	if o.LogFiles < 1 {
-		o.LogFiles = 1
-	}
+	o.LogFiles = max(o.LogFiles, 1)
 	c := &Console{opts: o, jobs: make(map[jobKey]*job)}
 	if err := c.rd.init(c); err != nil {
 		return nil, err
@@ -100,11 +112,6 @@ func New(o Options) (*Console, error) {
 		}
 	}
 	c.log = newLog(c.sinks[stderr], o.JSON, o.Level)
-	c.start(c.sinks[stdout].run)
-	if c.sinks[stderr] != c.sinks[stdout] {
-		c.start(c.sinks[stderr].run)
-	}
-	c.start(c.rd.run)
 	return c, nil
 }
 
@@ -131,7 +138,10 @@ func (c *Console) Log() *Log { return c.log }
 
 // Mute says that COMMAND owns the terminal (or no longer does): while it does,
 // jobs' output is not printed on a terminal. Files and last lines are kept.
-func (c *Console) Mute(on bool) { c.muted.Store(on) }
+func (c *Console) Mute(on bool) {
+	c.muted.Store(on)
+	c.rd.wake() // a terminal that is stopped may hold up some pipes
+}
 
 // NotifyDiskWriteable says that log files may be written now: what could not be
 // written so far is tried again.

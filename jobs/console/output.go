@@ -32,7 +32,7 @@ type Spec struct {
 // pipes open any more.
 type Output struct {
 	Stdin, Stdout, Stderr int
-	// Terminal says that Stdin is a terminal that the process is to make its
+	// Terminal says that Stdin is a terminal, which the process is to make its
 	// controlling terminal (console owner).
 	Terminal bool
 
@@ -71,7 +71,7 @@ func (c *Console) open(o *Output, s Spec) error {
 	}
 	if mode == jobs.ConsoleOwner {
 		if fd := c.openTerminal(o); fd >= 0 {
-			o.Stdin, o.Stdout, o.Stderr, o.Terminal = fd, fd, fd, true
+			o.Stdin, o.Stdout, o.Stderr, o.Terminal = fd, fd, fd, isTerminal(fd)
 			return nil
 		}
 		mode = jobs.ConsoleOutput
@@ -91,10 +91,24 @@ func (c *Console) open(o *Output, s Spec) error {
 			return nil
 		}
 		o.raw = true
-		c.log.Notice().Job(s.Job, s.Instance).Process(s.Process).Msgf(
-			"console output: user %d could not open stdout or stderr by path; it gets pipes that are copied", s.UID)
 	}
-	return c.openPipes(o, s)
+	if err := c.openPipes(o, s); err != nil {
+		return err
+	}
+	if o.raw && c.firstCopy(o.job) {
+		c.log.Notice().Job(s.Job, s.Instance).Msgf(
+			"console output: user %d cannot be let open stdout and stderr by path; its output is copied", s.UID)
+	}
+	return nil
+}
+
+// firstCopy tells whether nobody has been told yet that the job's output is copied.
+func (c *Console) firstCopy(j *job) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	first := !j.copied
+	j.copied = true
+	return first
 }
 
 // openPipes makes the two pipes and hands their read ends to the reader.
@@ -174,17 +188,14 @@ func (o *Output) Close() {
 	o.owned = nil
 }
 
-// openTerminal returns a descriptor of the terminal for "console owner", or -1.
+// openTerminal returns the terminal for "console owner", else /dev/console whatever it
+// is, else -1.
 func (c *Console) openTerminal(o *Output) int {
 	if isTerminal(0) {
 		return 0
 	}
 	fd, err := unix.Open("/dev/console", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return -1
-	}
-	if !isTerminal(fd) {
-		unix.Close(fd)
 		return -1
 	}
 	o.owned = append(o.owned, fd)

@@ -62,8 +62,9 @@ type reader struct {
 	events   [readEvents]unix.EpollEvent
 	ready    []*pipe
 	flushing []request
-	// flushRound says that no whole round has passed since the last flush began;
-	// blocked that a flush waits for room in a sink.
+	// flushRound says that a flush needs another round: it began within this one, or
+	// the epoll set has changed since it was asked. blocked says that it waits for
+	// room in a sink.
 	flushRound, blocked bool
 	open                []*job // with a log file open
 	unsaved             []*job // with output that could not be written to their file
@@ -160,7 +161,7 @@ func (r *reader) run() {
 func (r *reader) round() bool {
 	n, err := unix.EpollWait(r.epoll, r.events[:], r.timeout())
 	if err != nil {
-		n = 0
+		n, r.flushRound = 0, true
 	}
 	r.c.mu.Lock()
 	if r.c.closed {
@@ -249,8 +250,11 @@ func (r *reader) unpark() {
 		if i > 0 && s == r.c.sinks[0] {
 			break
 		}
-		for len(s.parked) > 0 && (s.dead.Load() || s.reserve(sinkRoom) != nil) {
+		for len(s.parked) > 0 {
 			p := s.parked[0]
+			if r.sink(p) != nil && s.reserve(sinkRoom) == nil {
+				break
+			}
 			if len(p.carry) > 0 {
 				n := copy(r.buf, p.carry)
 				if !r.consume(p, r.buf[:n], false) {
@@ -260,6 +264,7 @@ func (r *reader) unpark() {
 			s.parked = slices.Delete(s.parked, 0, 1)
 			p.parked = false
 			_ = r.watch(p.fd)
+			r.flushRound = true
 		}
 	}
 }

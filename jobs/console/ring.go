@@ -43,6 +43,7 @@ type job struct {
 	followers   []*Follower
 	gone        *list.Element // in Console.gone while open is 0
 	file        logFile
+	copied      bool // it has been said that "console output" is a copy
 }
 
 // acquireJob returns the job of that name, made if necessary. Console.mu is held.
