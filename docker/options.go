@@ -80,6 +80,8 @@ type Options struct {
 
 	Command []string // COMMAND and its arguments; empty when there is none
 	Environ []string // the environment as tend was given it
+
+	Warnings []string // what main has found out and the log is to say
 }
 
 // MapStatus returns the exit status of the container for the given status: 0 when -e
