@@ -43,7 +43,7 @@ func Next(s State, g Goal, alive Alive, restart bool) State {
 	case Running:
 		// Pre-stop is for a main process that could still be asked to go, or that
 		// may yet cancel the stop.
-		if g == Stop && alive.Has(Main) || restart && alive.Has(Main) {
+		if g == Stop && alive.Has(Main) {
 			return PreStop
 		}
 		return Stopping

@@ -315,23 +315,23 @@ type NoticeKind uint8
 
 // The kinds of notices, with the fields that they use beside Job and Instance.
 const (
-	GoalChanged    NoticeKind = iota // FromGoal, Goal
-	StateChanged                     // FromState, State
-	EventHandling                    // Event
-	EventFinished                    // Event
-	ProcessSpawned                   // Process, PID
-	ProcessExited                    // Process, PID, Code or Sig, Core, Normal, Goal, State
-	ProcessStopped                   // Process, PID, Sig
-	ProcessContinued                 // Process, PID
-	ProcessBecame                    // PID (new), Count (old pid): main was handed over
-	SignalSent                       // Process, PID, Sig
-	JobReady                         // entered running; PID of main, 0 for none
-	JobFailed                        // first failure of a run: Process, Code, Sig, Text
-	JobEnded                         // entered waiting; Normal is false when it failed
-	Respawning                       // PID, Code or Sig, Count, Limit, Interval
-	RespawnDelayed                   // Interval until the respawn
-	RespawnStopped                   // Limit, Interval: too fast
-	Warning                          // Text
+	GoalChanged      NoticeKind = iota // FromGoal, Goal
+	StateChanged                       // FromState, State
+	EventHandling                      // Event
+	EventFinished                      // Event
+	ProcessSpawned                     // Process, PID
+	ProcessExited                      // Process, PID, Code or Sig, Core, Normal, Goal, State
+	ProcessStopped                     // Process, PID, Sig
+	ProcessContinued                   // Process, PID
+	ProcessBecame                      // PID (new), Count (old pid): main was handed over
+	SignalSent                         // Process, PID, Sig
+	JobReady                           // entered running; PID of main, 0 for none
+	JobFailed                          // first failure of a run: Process, Code, Sig, Text
+	JobEnded                           // entered waiting; Normal is false when it failed
+	Respawning                         // PID, Code or Sig, Count, Limit, Interval
+	RespawnDelayed                     // Interval until the respawn
+	RespawnStopped                     // Limit, Interval: too fast
+	Warning                            // Text
 )
 
 // EssentialEnded says that an essential job has ended for another reason than a

@@ -9,84 +9,176 @@ import (
 )
 
 // Machine is the state of all jobs and events. It is not safe for concurrent use.
-type Machine struct{}
+type Machine struct {
+	opts  Options
+	now   time.Duration
+	out   []Action
+	quiet bool
+
+	env       environ.Env // the global job table
+	envSerial uint64      // changes with env, so that classes know when to recompute
+
+	classes map[string]*class
+	byName  []*class // all of classes, sorted
+	sources []Source
+
+	jobs   map[JobID]*job
+	lastID JobID
+	pids   map[int]tracked
+
+	watch  index
+	queue  queue
+	timers timers
+
+	callers  []*emission // with a Reply to come
+	outcomes []Outcome   // failures, in order
+	halt     *shutdown
+}
+
+// tracked is a process whose Exited is still to come. A process that has been given
+// up is tracked on without a job's slot pointing to it.
+type tracked struct {
+	job     *job
+	process jobs.Process
+}
 
 // New returns a machine without classes.
-func New(o Options) *Machine { return &Machine{} }
+func New(o Options) *Machine {
+	return &Machine{
+		opts:      o,
+		env:       o.Env,
+		envSerial: 1,
+		classes:   map[string]*class{},
+		jobs:      map[JobID]*job{},
+		pids:      map[int]tracked{},
+		watch:     index{},
+	}
+}
 
 // AddSource plugs in a source of events. Classes that are already loaded are told
 // to it at once.
-func (m *Machine) AddSource(s Source) {}
-
-// Step takes one input at the time now, which is monotonic and counted from the
-// start of the program, and returns what is to be done, in order. The slice is
-// valid until the next Step.
-func (m *Machine) Step(now time.Duration, in Input) []Action { return nil }
-
-// Deadline returns the time at which Step must be called with Elapsed at the
-// latest; false means that no timer runs.
-func (m *Machine) Deadline() (time.Duration, bool) { return 0, false }
-
-// Status returns the status of an instance; false when there is none, and then
-// the status is stop/waiting.
-func (m *Machine) Status(job, instance string) (jobs.Status, bool) { return jobs.Status{}, false }
-
-// List returns the status of every instance and of every class that has none, by
-// class and instance name.
-func (m *Machine) List() []jobs.Status { return nil }
-
-// Resolve finds the instance that a status request means, as Command finds it. err is one of
-// Upstart's texts (reference 7.4) or empty, usage the job's usage when err should
-// quote it.
-func (m *Machine) Resolve(job string, exact bool, instance string, env environ.Env) (s jobs.Status, err, usage string) {
-	return
+func (m *Machine) AddSource(s Source) {
+	m.sources = append(m.sources, s)
+	for _, c := range m.byName {
+		eachTerm(c.def, func(t *event.Operator) {
+			if s.Claims(t.Name) {
+				s.Watch(c.name, t)
+			}
+		})
+	}
 }
-
-// Class returns the registered definition of a class.
-func (m *Machine) Class(name string) (*jobs.Class, bool) { return nil, false }
-
-// Classes returns all registered definitions by name.
-func (m *Machine) Classes() []*jobs.Class { return nil }
-
-// Instance returns the names and the definition of an instance.
-func (m *Machine) Instance(id JobID) (job, instance string, class *jobs.Class, ok bool) { return }
-
-// Lookup returns the number of an instance.
-func (m *Machine) Lookup(job, instance string) (JobID, bool) { return 0, false }
-
-// Environ returns the environment of an instance, or the global job table when
-// job is empty; errText is Upstart's text when there is no such instance.
-func (m *Machine) Environ(job, instance string) (env environ.Env, errText string) { return }
-
-// Idle tells whether nothing can happen any more without an input from outside:
-// no process, no timer, no event to be handled, no source that can still fire.
-func (m *Machine) Idle() bool { return false }
-
-// Condition is what a class that has never started still waits for.
-type Condition struct {
-	Job   string
-	Terms []*event.Operator // those that are not true
-}
-
-// Missing returns, by name, the classes with start on that have never started.
-func (m *Machine) Missing() []Condition { return nil }
-
-// Outcome is how the last run of an instance ended.
-type Outcome struct {
-	Job, Instance string
-	Failed        bool
-	Status        int // of the failed process, as in InstanceRemoved
-}
-
-// Outcomes returns how the last run of each instance that has ended did so; those that
-// failed come first, in the order of their failure.
-func (m *Machine) Outcomes() []Outcome { return nil }
-
-// StopOrder returns the levels in which a shutdown would stop the jobs: those of
-// one level side by side, each level after the one before it.
-func (m *Machine) StopOrder() [][]JobID { return nil }
 
 // Quiet says whether the notices GoalChanged, StateChanged, EventHandling and
 // EventFinished are left out, which nobody needs at the default log level and
 // without a monitor.
-func (m *Machine) Quiet(quiet bool) {}
+func (m *Machine) Quiet(quiet bool) { m.quiet = quiet }
+
+// Step takes one input at the time now, which is monotonic and counted from the
+// start of the program, and returns what is to be done, in order. The slice is
+// valid until the next Step.
+//
+// The input comes first, then the timers that are due (so that an exit that
+// arrives together with the end of its kill timeout is an exit), then events until
+// nothing changes.
+func (m *Machine) Step(now time.Duration, in Input) []Action {
+	m.now = max(m.now, now)
+	m.out = m.out[:0]
+	if m.halted() {
+		m.refuse(in)
+		return m.out
+	}
+	m.handle(in)
+	m.settle()
+	for !m.halted() {
+		t := m.timers.due(m.now)
+		if t == nil {
+			break
+		}
+		m.fire(t)
+		m.settle()
+	}
+	return m.out
+}
+
+// Deadline returns the time at which Step must be called with Elapsed at the
+// latest; false means that no timer runs.
+func (m *Machine) Deadline() (time.Duration, bool) {
+	if len(m.queue.heap) > 0 {
+		return m.now, true
+	}
+	if len(m.timers.heap) == 0 {
+		return 0, false
+	}
+	return m.timers.heap[0].at, true
+}
+
+// settle handles events until nothing changes, and lets a shutdown take its next
+// step when nothing else can.
+func (m *Machine) settle() {
+	m.queue.budget = turnsPerStep
+	m.runQueue()
+	for m.halt != nil && m.steer() {
+		m.runQueue()
+	}
+}
+
+func (m *Machine) handle(in Input) {
+	switch in := in.(type) {
+	case Load:
+		m.load(in.Class)
+	case Unload:
+		m.unload(in.Name)
+	case Command:
+		m.command(in)
+	case SignalJob:
+		m.signalJob(in)
+	case Emit:
+		m.emitRequest(in)
+	case EnvRequest:
+		m.envRequest(in)
+	case Spawned:
+		m.spawned(in)
+	case Execed:
+		m.execed(in)
+	case SpawnFailed:
+		m.spawnFailed(in)
+	case Exited:
+		m.exited(in)
+	case Stopped:
+		m.stopped(in)
+	case Continued:
+		m.continued(in)
+	case Notified:
+		m.notified(in)
+	case Inspected:
+		m.inspected(in)
+	case Swept:
+		m.swept(in)
+	case Shutdown:
+		m.shutdown(in)
+	case Elapsed:
+	}
+}
+
+func (m *Machine) do(a Action) { m.out = append(m.out, a) }
+
+// notice tells a fact about a job.
+func (m *Machine) notice(j *job, n Notice) {
+	n.Job, n.Instance, n.ID = j.class.name, j.name, j.id
+	m.do(n)
+}
+
+func (m *Machine) warn(j *job, text string) {
+	m.notice(j, Notice{Kind: Warning, Text: text})
+}
+
+func (m *Machine) reply(r RequestID, j *job, err, reason string) {
+	if r == 0 {
+		return
+	}
+	a := Reply{Request: r, Err: err, Reason: reason}
+	if j != nil {
+		a.Job, a.Instance = j.class.name, j.name
+	}
+	m.do(a)
+}

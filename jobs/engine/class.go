@@ -1,0 +1,190 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+
+	"tend/jobs"
+	"tend/jobs/environ"
+	"tend/jobs/event"
+)
+
+// class is a name for which there is a definition, with its instances.
+type class struct {
+	name string
+	def  *jobs.Class
+	// next replaces def when the last instance has ended; gone says that there is
+	// no definition any more and the class goes then.
+	next *jobs.Class
+	gone bool
+
+	start     *condition
+	stopTerms []*event.Operator
+	instances []*job // by name
+
+	env       environ.Env // the job table and the env stanzas
+	envSerial uint64
+	jobVar    string // JOB=name
+
+	started bool  // an instance has been started, ever
+	warned  bool  // about a wrong expect
+	last    *past // how the last run of an instance ended
+}
+
+// past is how a run ended.
+type past struct {
+	instance string
+	failed   bool
+	status   int
+	reason   string
+}
+
+func (m *Machine) load(def *jobs.Class) {
+	c := m.classes[def.Name]
+	if c == nil {
+		c = &class{name: def.Name, jobVar: "JOB=" + def.Name}
+		m.classes[c.name] = c
+		i, _ := m.find(c.name)
+		m.byName = slices.Insert(m.byName, i, c)
+		m.define(c, def)
+		return
+	}
+	if len(c.instances) == 0 {
+		m.define(c, def)
+		return
+	}
+	c.next, c.gone = def, false
+}
+
+func (m *Machine) unload(name string) {
+	c := m.classes[name]
+	if c == nil {
+		return
+	}
+	c.next, c.gone = nil, true
+	if len(c.instances) == 0 {
+		m.forget(c)
+	}
+}
+
+// reconsider lets the newest definition of a class take over, or the class go,
+// when its last instance has ended.
+func (m *Machine) reconsider(c *class) {
+	switch {
+	case len(c.instances) > 0:
+	case c.gone:
+		m.forget(c)
+	case c.next != nil:
+		m.define(c, c.next)
+	}
+}
+
+func (m *Machine) forget(c *class) {
+	m.undefine(c)
+	c.start.reset(m)
+	delete(m.classes, c.name)
+	if i, ok := m.find(c.name); ok {
+		m.byName = slices.Delete(m.byName, i, i+1)
+	}
+}
+
+// define makes def the definition of c. Events that made a part of the old start
+// condition true and are still held count for the new one; a reload by itself
+// starts no job, so when they would make it true they are let go.
+func (m *Machine) define(c *class, def *jobs.Class) {
+	old := c.start
+	if c.def != nil {
+		m.undefine(c)
+	}
+	c.def, c.next, c.gone = def, nil, false
+	c.envSerial = 0
+	c.start = &condition{class: c, expr: def.StartOn, terms: def.StartOn.Terms(nil)}
+	c.stopTerms = def.StopOn.Terms(nil)
+	m.watch.add(c.start)
+	eachTerm(def, func(t *event.Operator) {
+		for _, s := range m.sources {
+			if s.Claims(t.Name) {
+				s.Watch(c.name, t)
+			}
+		}
+	})
+	if old == nil || old.held == nil {
+		return
+	}
+	held := slices.DeleteFunc(slices.Clone(old.held), func(e *emission) bool { return e == nil })
+	slices.SortFunc(held, func(a, b *emission) int { return int(a.serial) - int(b.serial) })
+	for _, e := range slices.Compact(held) {
+		if c.start.offer(m, e, m.classEnv(c).Lookup) {
+			c.start.reset(m)
+			break
+		}
+	}
+	old.reset(m)
+}
+
+func (m *Machine) undefine(c *class) {
+	m.watch.remove(c.start)
+	c.start.dead = true
+	eachTerm(c.def, func(t *event.Operator) {
+		for _, s := range m.sources {
+			if s.Claims(t.Name) {
+				s.Unwatch(c.name, t)
+			}
+		}
+	})
+}
+
+func eachTerm(def *jobs.Class, f func(*event.Operator)) {
+	for _, t := range def.StopOn.Terms(def.StartOn.Terms(nil)) {
+		f(t)
+	}
+}
+
+// find returns the place of a name among all classes.
+func (m *Machine) find(name string) (int, bool) {
+	return slices.BinarySearchFunc(m.byName, name, func(c *class, name string) int { return strings.Compare(c.name, name) })
+}
+
+// classEnv is what the environment of every instance of c begins with: the global
+// job table and the env stanzas of the class.
+func (m *Machine) classEnv(c *class) environ.Env {
+	if c.envSerial == m.envSerial {
+		return c.env
+	}
+	env := merge(len(c.def.Env), m.env)
+	for _, entry := range c.def.Env {
+		if _, _, ok := environ.Split(entry); ok {
+			env = put(env, entry)
+		} else if value, ok := m.opts.Init.Lookup(entry); ok {
+			env = put(env, entry+"="+value)
+		} else {
+			env = env.Unset(entry)
+		}
+	}
+	c.env, c.envSerial = env[:len(env):len(env)], m.envSerial
+	return c.env
+}
+
+// instance returns the instance of that name, or nil.
+func (c *class) instance(name string) *job {
+	if i, ok := c.place(name); ok {
+		return c.instances[i]
+	}
+	return nil
+}
+
+func (c *class) place(name string) (int, bool) {
+	return slices.BinarySearchFunc(c.instances, name, func(j *job, name string) int { return strings.Compare(j.name, name) })
+}
+
+// instanceName expands the instance stanza.
+func (c *class) instanceName(env environ.Env) (string, error) {
+	if c.def.Instance == "" {
+		return "", nil
+	}
+	return environ.Expand(c.def.Instance, env.Lookup)
+}
+
+func (m *Machine) essential(c *class) bool {
+	return c.def.Essential || m.opts.Essential[c.name]
+}

@@ -1,0 +1,153 @@
+package engine
+
+import (
+	"strings"
+
+	"tend/jobs/environ"
+	"tend/jobs/event"
+)
+
+// condition is a "start on" of a class or a "stop on" of an instance with what is
+// true of it at the moment (reference, section 3.3). An event that has made a term
+// true is held, and so blocked, until the whole is true or dropped.
+type condition struct {
+	class *class
+	job   *job // nil: start on
+	expr  *event.Operator
+	terms []*event.Operator // of expr, left to right; shared
+	held  []*emission       // by term; nil as long as nothing is true
+	slots []slot
+	dead  bool // no longer in the index
+}
+
+// offer makes the terms true that e matches and tells whether that has made any
+// term true and the whole true.
+func (c *condition) offer(m *Machine, e *emission, lookup func(string) (string, bool)) bool {
+	matched := false
+	for i, t := range c.terms {
+		if c.held != nil && c.held[i] != nil || t.Name != e.ev.Name || !t.Matches(e.ev, lookup) {
+			continue
+		}
+		if c.held == nil {
+			c.held = make([]*emission, len(c.terms))
+		}
+		c.held[i] = e
+		e.blockers++
+		e.partial++
+		matched = true
+	}
+	return matched && c.value()
+}
+
+func (c *condition) value() bool {
+	i := 0
+	return c.held != nil && value(c.expr, c.held, &i)
+}
+
+// value evaluates the tree below o, whose terms begin at *i, and moves *i behind
+// them.
+func value(o *event.Operator, held []*emission, i *int) bool {
+	if o.Kind == event.Match {
+		*i++
+		return held[*i-1] != nil
+	}
+	left := value(o.Left, held, i)
+	right := value(o.Right, held, i)
+	if o.Kind == event.And {
+		return left && right
+	}
+	return left || right
+}
+
+// causes returns the events behind the true terms, in the order of the terms; what
+// lies under a false branch is left out.
+func (c *condition) causes() []*emission {
+	if len(c.terms) == 1 {
+		return c.held
+	}
+	causes, _ := appendCauses(nil, c.expr, c.held)
+	return causes
+}
+
+// appendCauses returns causes with those of the tree below o, whose terms held
+// begins with, and the rest of held.
+func appendCauses(causes []*emission, o *event.Operator, held []*emission) ([]*emission, []*emission) {
+	if o.Kind == event.Match {
+		if held[0] != nil {
+			causes = append(causes, held[0])
+		}
+		return causes, held[1:]
+	}
+	before := len(causes)
+	i := 0
+	holds := value(o, held, &i)
+	causes, rest := appendCauses(causes, o.Left, held)
+	causes, rest = appendCauses(causes, o.Right, rest)
+	if !holds {
+		causes = causes[:before]
+	}
+	return causes, rest
+}
+
+// reset makes all terms false and lets go of their events.
+func (c *condition) reset(m *Machine) {
+	held := c.held
+	c.held = nil
+	for _, e := range held {
+		if e != nil {
+			e.partial--
+			m.unblock(e)
+		}
+	}
+}
+
+// variables returns the variables of causes, those of a later term over those of
+// an earlier one, and listName=NAME NAME…
+func variables(causes []*emission, listName string) environ.Env {
+	if len(causes) == 1 {
+		ev := &causes[0].ev
+		return merge(1, ev.Env, environ.Env{listName + "=" + ev.Name})
+	}
+	tables := make([]environ.Env, 0, len(causes)+1)
+	names := make([]string, 0, len(causes))
+	for _, e := range causes {
+		tables = append(tables, e.ev.Env)
+		names = append(names, e.ev.Name)
+	}
+	return merge(1, append(tables, environ.Env{listName + "=" + strings.Join(names, " ")})...)
+}
+
+// merge lays tables over each other, later ones on top, in a new table with room
+// for spare more entries.
+func merge(spare int, tables ...environ.Env) environ.Env {
+	n := spare
+	for _, t := range tables {
+		n += len(t)
+	}
+	out := make(environ.Env, 0, n)
+	for i, t := range tables {
+		if i == 0 {
+			out = append(out, t...)
+			continue
+		}
+		for _, entry := range t {
+			out = put(out, entry)
+		}
+	}
+	return out
+}
+
+// put sets entry in a table that nobody else has.
+func put(e environ.Env, entry string) environ.Env {
+	key, _, ok := environ.Split(entry)
+	if !ok {
+		return e
+	}
+	for i, old := range e {
+		if len(old) > len(key) && old[len(key)] == '=' && old[:len(key)] == key {
+			e[i] = entry
+			return e
+		}
+	}
+	return append(e, entry)
+}

@@ -1,0 +1,257 @@
+package engine
+
+import (
+	"time"
+
+	"tend/jobs"
+)
+
+// setGoal only turns the goal; where the job is going shows when the work of its
+// state is done.
+func (m *Machine) setGoal(j *job, g jobs.Goal) {
+	if j.goal == g {
+		return
+	}
+	from := j.goal
+	j.goal = g
+	if !m.quiet {
+		m.notice(j, Notice{Kind: GoalChanged, FromGoal: from, Goal: g})
+	}
+}
+
+// changeGoal turns the goal and, in the states that would not end by themselves,
+// makes the job move: waiting, running, a main process that is not ready yet
+// (reference 9, 16) and the delay before a respawn. A hook that is found running by
+// a stop gets one kill timeout to end by itself (9, 15).
+func (m *Machine) changeGoal(j *job, g jobs.Goal) {
+	m.setGoal(j, g)
+	if g == jobs.Start {
+		if j.state < jobs.Stopping && !j.restart {
+			j.asked = false // the run goes on
+		}
+		switch j.state {
+		case jobs.Waiting:
+			m.advance(j)
+		case jobs.Security, jobs.PreStart, jobs.PostStart:
+			j.stage = untouched
+			m.timers.cancel(&j.work)
+		}
+		return
+	}
+	switch j.state {
+	case jobs.Spawned, jobs.Running:
+		m.advance(j)
+	case jobs.Security, jobs.PreStart, jobs.PostStart:
+		if j.stage == untouched {
+			m.patience(j)
+		}
+	case jobs.PostStop:
+		if j.delaying {
+			m.advance(j)
+		}
+	}
+}
+
+// advance takes the job from a state whose work is done to the next, and through
+// all states that have nothing to do.
+func (m *Machine) advance(j *job) {
+	for done := true; done; {
+		next := jobs.Next(j.state, j.goal, j.alive(), j.restart)
+		if j.goal == jobs.Respawn {
+			m.setGoal(j, jobs.Start)
+		}
+		from := j.state
+		j.state, j.since = next, m.now
+		m.timers.cancel(&j.work)
+		j.stage, j.delaying = untouched, false
+		if !m.quiet {
+			m.notice(j, Notice{Kind: StateChanged, FromState: from, State: next})
+		}
+		done = m.enter(j, from)
+	}
+}
+
+// enter does what belongs to the beginning of a state and tells whether the state
+// is done with that.
+func (m *Machine) enter(j *job, from jobs.State) bool {
+	switch j.state {
+	case jobs.Waiting:
+		m.enterWaiting(j)
+		return false
+	case jobs.Starting:
+		m.enterStarting(j, from)
+		return false
+	case jobs.Security:
+		return !m.spawn(j, jobs.SecurityProcess)
+	case jobs.PreStart:
+		return !m.spawn(j, jobs.PreStartProcess)
+	case jobs.Spawned:
+		j.execed, j.handed = false, false
+		return !m.spawn(j, jobs.Main)
+	case jobs.PostStart:
+		return !m.spawn(j, jobs.PostStartProcess)
+	case jobs.Running:
+		return m.enterRunning(j, from)
+	case jobs.PreStop:
+		return !m.spawn(j, jobs.PreStopProcess)
+	case jobs.Stopping:
+		m.timers.cancel(&j.start)
+		e := m.emitJobEvent(j, "stopping", true)
+		if m.halt != nil && m.halt.half {
+			return true // there is no time to wait for others any more
+		}
+		j.blocked, e.job = e, j
+		return false
+	case jobs.Killed:
+		return m.enterKilled(j)
+	case jobs.PostStop:
+		if m.spawn(j, jobs.PostStopProcess) {
+			return false
+		}
+		return m.afterPostStop(j)
+	}
+	panic("engine: no such state")
+}
+
+// enterStarting begins a run: with a new environment when there are new arguments,
+// and with the newest definition when the job has been stopped on the way (9, 22).
+func (m *Machine) enterStarting(j *job, from jobs.State) {
+	c := j.class
+	redefined := false
+	if from == jobs.PostStop && j.asked && c.next != nil && len(c.instances) == 1 {
+		m.define(c, c.next)
+		j.def = c.def
+		m.setStopOn(j)
+		redefined = true
+	}
+	m.environment(j, redefined)
+	j.stopEnv = nil
+	j.failed, j.failure, j.status = false, failure{}, 0
+	j.asked, j.restart, j.looping, j.left = false, false, false, false
+	j.begun = m.now
+	c.started = true
+	if d := m.startTimeout(j); d > 0 {
+		m.timers.set(&j.start, m.now, d)
+	}
+	j.blocked = m.emitJobEvent(j, "starting", false)
+	j.blocked.job = j
+}
+
+func (m *Machine) startTimeout(j *job) time.Duration {
+	if j.def.StartTimeout == 0 && j.def.Expect == jobs.ExpectNotify {
+		return jobs.NotifyStartTimeout
+	}
+	return j.def.StartTimeout
+}
+
+func (m *Machine) enterRunning(j *job, from jobs.State) (done bool) {
+	if from == jobs.PreStop {
+		j.stopEnv = nil
+		j.asked = false
+		m.done(j)
+		return false
+	}
+	m.timers.cancel(&j.start)
+	m.emitJobEvent(j, "started", false)
+	m.notice(j, Notice{Kind: JobReady, PID: j.pids[jobs.Main]})
+	if !j.def.Task {
+		m.done(j)
+	}
+	if m.halt != nil && !j.runs(jobs.Main) {
+		// Nothing but a stop would ever end it, and it may hold up others.
+		j.asked = true
+		m.setGoal(j, jobs.Stop)
+		return true
+	}
+	return false
+}
+
+func (m *Machine) enterWaiting(j *job) {
+	m.emitJobEvent(j, "stopped", true)
+	m.done(j)
+	m.remove(j)
+}
+
+// afterPostStop ends what the run has left behind when the job was stopped or goes
+// round, then waits until the respawn is due. It tells whether the state is done.
+func (m *Machine) afterPostStop(j *job) bool {
+	if m.wantsSweep(j) {
+		patience := j.def.KillTimeout
+		if j.looping && !j.asked {
+			patience = min(patience, respawnPatience)
+		}
+		m.sweep(j, patience)
+		return false
+	}
+	return m.afterSweep(j)
+}
+
+func (m *Machine) afterSweep(j *job) (done bool) {
+	if !j.looping || j.asked || j.goal == jobs.Stop || j.delay == 0 {
+		return true
+	}
+	j.delaying = true
+	m.notice(j, Notice{Kind: RespawnDelayed, Interval: j.delay})
+	m.timers.set(&j.work, m.now, j.delay)
+	return false
+}
+
+// spawn asks for a process, if the class has it.
+func (m *Machine) spawn(j *job, p jobs.Process) bool {
+	if j.def.Processes[p] == nil {
+		return false
+	}
+	j.flying = j.flying.With(p)
+	s := Spawn{Job: j.id, Class: j.def, Instance: j.name, Process: p, Env: j.processEnv(p)}
+	for _, d := range j.fds {
+		s.FDs = append(s.FDs, d.fds...)
+	}
+	m.do(s)
+	return true
+}
+
+// fire does what is due.
+func (m *Machine) fire(t *timer) {
+	j := t.job
+	switch t.kind {
+	case timerStart:
+		m.startTimedOut(j)
+	case timerWork:
+		switch {
+		case j.delaying:
+			m.advance(j)
+		case j.state == jobs.Spawned:
+			m.probeExpect(j)
+		default:
+			m.pressOn(j)
+		}
+	default:
+		m.fireShutdown(t.kind)
+	}
+}
+
+// startTimedOut fails a job that has not come to running in time.
+func (m *Machine) startTimedOut(j *job) {
+	process := jobs.Main
+	switch j.state {
+	case jobs.Starting, jobs.Spawned:
+	case jobs.Security:
+		process = jobs.SecurityProcess
+	case jobs.PreStart:
+		process = jobs.PreStartProcess
+	case jobs.PostStart:
+		process = jobs.PostStartProcess
+	default:
+		return
+	}
+	reason := "start timeout of " + m.startTimeout(j).String() + " has passed in " + j.state.String()
+	m.fail(j, failure{process: process.String(), reason: reason, status: 1}, Notice{Process: process})
+	m.setGoal(j, jobs.Stop)
+	switch {
+	case j.state == jobs.Spawned:
+		m.advance(j)
+	case j.state != jobs.Starting && j.stage <= patient:
+		j.stage = patient
+		m.pressOn(j)
+	}
+}

@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"slices"
+	"strconv"
+	"syscall"
+	"time"
+
+	"tend/jobs"
+)
+
+func (m *Machine) spawned(in Spawned) {
+	j := m.jobs[in.Job]
+	if j == nil || !j.flying.Has(in.Process) {
+		// The job has gone on without it; its exit is still to be taken note of.
+		m.pids[in.PID] = tracked{}
+		return
+	}
+	j.flying &^= 1 << in.Process
+	j.pids[in.Process] = in.PID
+	m.pids[in.PID] = tracked{j, in.Process}
+	m.notice(j, Notice{Kind: ProcessSpawned, Process: in.Process, PID: in.PID})
+	if p, ok := j.target(); ok && p == in.Process {
+		m.signalStage(j, p)
+	}
+}
+
+func (m *Machine) execed(in Execed) {
+	j := m.jobs[in.Job]
+	if j == nil || in.Process != jobs.Main || in.PID != 0 && in.PID != j.pids[jobs.Main] {
+		return
+	}
+	m.mainExeced(j)
+}
+
+func (m *Machine) mainExeced(j *job) {
+	if j.execed {
+		return
+	}
+	j.execed = true
+	j.begun = m.now
+	if j.state == jobs.Spawned {
+		m.expect(j)
+	}
+}
+
+// spawnFailed handles a process that has not come to its exec (reference, 5.3). A
+// main process that could not be started is not tried again: the cause would still
+// be there.
+func (m *Machine) spawnFailed(in SpawnFailed) {
+	j := m.jobs[in.Job]
+	if in.PID != 0 {
+		delete(m.pids, in.PID)
+	}
+	if j == nil || in.PID != 0 && in.PID != j.pids[in.Process] || !j.runs(in.Process) {
+		return
+	}
+	if pid := j.pids[in.Process]; pid != 0 {
+		delete(m.pids, pid)
+	}
+	j.pids[in.Process] = 0
+	j.flying &^= 1 << in.Process
+	reason := in.Process.String() + " could not be started: " + in.Err
+	m.warn(j, reason)
+	p, state := in.Process, j.state
+	switch {
+	case p == jobs.PostStartProcess && state == jobs.PostStart, p == jobs.PreStopProcess && state == jobs.PreStop:
+		m.advance(j)
+	case p == jobs.Main && state == jobs.Killed:
+		m.mainGone(j)
+	case p == jobs.Main && state != jobs.Spawned:
+		// It has been overtaken by a stop, which goes on by itself.
+	default:
+		m.fail(j, failure{process: p.String(), reason: reason, status: max(in.Status, 1)}, Notice{Process: p})
+		m.setGoal(j, jobs.Stop)
+		if p == jobs.PostStopProcess {
+			m.goOn(j)
+		} else {
+			m.advance(j)
+		}
+	}
+}
+
+// exited handles the end of a process. One that nothing points to any more has
+// been given up before.
+func (m *Machine) exited(in Exited) {
+	t, ok := m.pids[in.PID]
+	if !ok {
+		return
+	}
+	delete(m.pids, in.PID)
+	j, p := t.job, t.process
+	if j == nil || j.pids[p] != in.PID {
+		return
+	}
+	j.left = j.left || in.Left
+	if p == jobs.Main && j.state == jobs.Spawned && !j.execed && j.def.Expect == jobs.ExpectNone {
+		// A process that cannot be set up says so before it ends. This one has come
+		// to its exec and ended before that was seen (9, 12).
+		m.mainExeced(j)
+	}
+	normal := m.exitIsNormal(j, p, in)
+	m.notice(j, Notice{
+		Kind: ProcessExited, Process: p, PID: in.PID, Code: in.Code, Sig: in.Sig, Core: in.Core,
+		Normal: normal, Goal: j.goal, State: j.state,
+	})
+	if p == jobs.Main && m.follow(j, in) {
+		return
+	}
+	j.pids[p] = 0
+	if p == jobs.Main {
+		m.mainExited(j, in, normal)
+		return
+	}
+	m.hookExited(j, p, in)
+}
+
+// exitIsNormal tells whether an exit was asked for or is none to worry about.
+func (m *Machine) exitIsNormal(j *job, p jobs.Process, in Exited) bool {
+	if in.Code == 0 && in.Sig == 0 || isNormalExit(j.def, in) {
+		return true
+	}
+	target, _ := j.target()
+	return j.stage >= asked && j.goal == jobs.Stop && target == p || p == jobs.Main && j.state == jobs.Killed
+}
+
+func isNormalExit(def *jobs.Class, in Exited) bool {
+	return slices.ContainsFunc(def.NormalExit, func(s jobs.ExitStatus) bool {
+		if in.Sig != 0 {
+			return s.Signal == in.Sig
+		}
+		return s.Signal == 0 && s.Code == in.Code
+	})
+}
+
+// hookExited handles the end of any process but main (reference, 5.3).
+func (m *Machine) hookExited(j *job, p jobs.Process, in Exited) {
+	if target, _ := j.target(); target != p || j.state == jobs.Killed {
+		return
+	}
+	failing := in.Code != 0 || in.Sig != 0
+	signalled := j.stage >= asked && j.goal == jobs.Stop
+	if failing && !signalled && (p == jobs.PreStartProcess || p == jobs.PostStopProcess) {
+		m.fail(j, failure{
+			process: p.String(),
+			exit:    exitVariable(in.Code, in.Sig),
+			reason:  p.String() + " " + exitText(in.Code, in.Sig, in.Core),
+			status:  exitStatus(in.Code, in.Sig),
+		}, Notice{Process: p, Code: in.Code, Sig: in.Sig})
+		m.setGoal(j, jobs.Stop)
+	}
+	if p == jobs.PostStopProcess {
+		m.goOn(j)
+		return
+	}
+	m.advance(j)
+}
+
+// mainExited handles the end of main (reference, 5.5), also while it is starting:
+// there it is a death like any other (9, 11).
+func (m *Machine) mainExited(j *job, in Exited, normal bool) {
+	j.status = exitStatus(in.Code, in.Sig)
+	switch j.state {
+	case jobs.Killed:
+		m.mainGone(j)
+		return
+	case jobs.Spawned, jobs.PostStart, jobs.Running, jobs.PreStop:
+	default:
+		// In stopping the event is still to come to its end.
+		return
+	}
+	// A hook that runs beside main ends first; the goal tells it where to go on.
+	hook := j.state == jobs.PostStart && j.runs(jobs.PostStartProcess) ||
+		j.state == jobs.PreStop && j.runs(jobs.PreStopProcess)
+	byItself := j.goal == jobs.Start && !j.restart
+	status := in.Code != 0 || in.Sig != 0
+	failing := byItself && (status || j.def.Respawn && !j.def.Task) && !isNormalExit(j.def, in)
+	switch {
+	case failing && j.def.Respawn && m.halt == nil:
+		m.respawn(j, in, hook)
+	case failing:
+		// During a shutdown nothing is respawned: what ends with 0 then has ended well.
+		if status {
+			m.fail(j, m.mainFailure(in), Notice{Process: jobs.Main, PID: in.PID, Code: in.Code, Sig: in.Sig})
+		}
+		m.setGoal(j, jobs.Stop)
+	case byItself:
+		m.setGoal(j, jobs.Stop)
+		if !j.def.Task {
+			m.endEssential(j, m.mainFailure(in).reason)
+		}
+	}
+	if !hook {
+		m.advance(j)
+	}
+}
+
+func (m *Machine) mainFailure(in Exited) failure {
+	return failure{
+		process: jobs.Main.String(),
+		exit:    exitVariable(in.Code, in.Sig),
+		reason:  "main " + exitText(in.Code, in.Sig, in.Core),
+		status:  exitStatus(in.Code, in.Sig),
+	}
+}
+
+// respawn decides whether main may be started once more.
+func (m *Machine) respawn(j *job, in Exited, hook bool) {
+	def := j.def
+	if m.tooFast(j) {
+		m.notice(j, Notice{Kind: RespawnStopped, Limit: def.RespawnLimit, Interval: def.RespawnInterval})
+		m.fail(j, failure{
+			process: "respawn",
+			reason:  "respawning too fast; main " + exitText(in.Code, in.Sig, in.Core),
+			status:  exitStatus(in.Code, in.Sig),
+		}, Notice{Process: jobs.Main, PID: in.PID, Code: in.Code, Sig: in.Sig})
+		m.setGoal(j, jobs.Stop)
+		return
+	}
+	m.notice(j, Notice{
+		Kind: Respawning, Process: jobs.Main, PID: in.PID, Code: in.Code, Sig: in.Sig,
+		Count: j.respawns, Limit: def.RespawnLimit, Interval: def.RespawnInterval,
+	})
+	j.looping = true
+	j.delay = m.nextDelay(j)
+	if hook {
+		m.setGoal(j, jobs.Respawn)
+	}
+}
+
+// tooFast counts a respawn. The window is fixed: the first respawn opens it, and
+// times are whole seconds, as in Upstart.
+func (m *Machine) tooFast(j *job) bool {
+	interval := j.def.RespawnInterval.Truncate(time.Second)
+	if j.respawns > 0 && m.now.Truncate(time.Second)-j.window < interval {
+		j.respawns++
+		return j.def.RespawnLimit > 0 && interval > 0 && j.respawns > j.def.RespawnLimit
+	}
+	j.window, j.respawns = m.now.Truncate(time.Second), 1
+	return false
+}
+
+// nextDelay doubles the delay up to its maximum. A run longer than the maximum has
+// been a good one, and the delay begins anew. The jitter only shortens delays that
+// have been doubled: what the job file says first is kept exactly.
+func (m *Machine) nextDelay(j *job) time.Duration {
+	first := j.def.RespawnDelay
+	limit := max(first, j.def.RespawnDelayMax)
+	if j.delay == 0 || m.now-j.begun > limit {
+		return first
+	}
+	d := min(2*j.delay, limit)
+	if d > first && m.opts.Random != nil {
+		d -= min(time.Duration(m.opts.Random()*float64(d)/4), d-first)
+	}
+	return d
+}
+
+func (m *Machine) stopped(in Stopped) {
+	t := m.pids[in.PID]
+	j := t.job
+	if j == nil || j.pids[t.process] != in.PID {
+		return
+	}
+	m.notice(j, Notice{Kind: ProcessStopped, Process: t.process, PID: in.PID, Sig: in.Sig})
+	if t.process != jobs.Main || j.state != jobs.Spawned || j.def.Expect != jobs.ExpectStop || in.Sig != syscall.SIGSTOP {
+		return
+	}
+	m.do(Signal{Job: j.id, Process: jobs.Main, PID: in.PID, Sig: syscall.SIGCONT})
+	m.advance(j)
+}
+
+func (m *Machine) continued(in Continued) {
+	t := m.pids[in.PID]
+	if j := t.job; j != nil && j.pids[t.process] == in.PID {
+		m.notice(j, Notice{Kind: ProcessContinued, Process: t.process, PID: in.PID})
+	}
+}
+
+// become makes pid the main process of a job.
+func (m *Machine) become(j *job, pid int) {
+	old := j.pids[jobs.Main]
+	delete(m.pids, old)
+	j.pids[jobs.Main] = pid
+	m.pids[pid] = tracked{j, jobs.Main}
+	m.do(Track{Job: j.id, PID: pid})
+	m.notice(j, Notice{Kind: ProcessBecame, Process: jobs.Main, PID: pid, Count: old})
+}
+
+func seconds(d time.Duration) string {
+	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
+}

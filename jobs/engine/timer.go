@@ -1,0 +1,116 @@
+package engine
+
+import "time"
+
+// lateness is how much later than asked for a timer may fire before the delay
+// counts as a pause of the whole container, in which the processes could not run
+// either.
+const lateness = time.Second
+
+// timer is a point in time at which something happens to a job or, without a job,
+// to the shutdown. It lies in its owner; the heap only points to it.
+type timer struct {
+	at, length time.Duration
+	job        *job
+	kind       timerKind
+	running    bool
+	extended   bool
+	index      int
+	serial     uint64
+}
+
+type timerKind uint8
+
+const (
+	timerWork    timerKind = iota // the work of the job's state
+	timerStart                    // start timeout
+	timerLevel                    // shutdown: the next level
+	timerHalf                     // shutdown: every kill signal is due
+	timerReserve                  // shutdown: KILL
+	timerEnd                      // shutdown: over
+)
+
+// timers is a heap by time and, at the same time, by order of setting.
+type timers struct {
+	heap   []*timer
+	serial uint64
+}
+
+func (ts *timers) set(t *timer, now, d time.Duration) {
+	ts.cancel(t)
+	ts.serial++
+	t.at, t.length, t.serial = now+d, d, ts.serial
+	t.running, t.extended = true, false
+	t.index = len(ts.heap)
+	ts.heap = append(ts.heap, t)
+	ts.up(t.index)
+}
+
+func (ts *timers) cancel(t *timer) {
+	if !t.running {
+		return
+	}
+	t.running = false
+	i, last := t.index, len(ts.heap)-1
+	if i != last {
+		ts.heap[i] = ts.heap[last]
+		ts.heap[i].index = i
+	}
+	ts.heap[last] = nil
+	ts.heap = ts.heap[:last]
+	if i != last {
+		ts.down(i)
+		ts.up(i)
+	}
+}
+
+// due takes the next timer that is due, or returns nil. A timer that is found late
+// by more than lateness is put off once, by as much as it is late but by no more
+// than its own length.
+func (ts *timers) due(now time.Duration) *timer {
+	for len(ts.heap) > 0 && ts.heap[0].at <= now {
+		t := ts.heap[0]
+		late := now - t.at
+		if late <= lateness || t.extended {
+			ts.cancel(t)
+			return t
+		}
+		ts.set(t, now, min(late, t.length))
+		t.extended = true
+	}
+	return nil
+}
+
+func (ts *timers) less(a, b int) bool {
+	x, y := ts.heap[a], ts.heap[b]
+	return x.at < y.at || x.at == y.at && x.serial < y.serial
+}
+
+func (ts *timers) swap(a, b int) {
+	h := ts.heap
+	h[a], h[b] = h[b], h[a]
+	h[a].index, h[b].index = a, b
+}
+
+func (ts *timers) up(i int) {
+	for i > 0 && ts.less(i, (i-1)/2) {
+		ts.swap(i, (i-1)/2)
+		i = (i - 1) / 2
+	}
+}
+
+func (ts *timers) down(i int) {
+	for {
+		least := i
+		for c := 2*i + 1; c <= 2*i+2 && c < len(ts.heap); c++ {
+			if ts.less(c, least) {
+				least = c
+			}
+		}
+		if least == i {
+			return
+		}
+		ts.swap(i, least)
+		i = least
+	}
+}
