@@ -4,9 +4,18 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+)
+
+// Waking up costs more than reaping, so after orphans that nobody waits for the
+// thread takes a breath in which more of them may gather, unless they come in such
+// numbers that the pids would be missed.
+const (
+	breath = 2 * time.Millisecond
+	flood  = 16
 )
 
 const waitOptions = unix.WEXITED | unix.WSTOPPED | unix.WCONTINUED | unix.WNOWAIT
@@ -34,7 +43,9 @@ func (r *Reaper) reap(ready chan<- struct{}) {
 	for {
 		switch err := waitid(waitOptions); err {
 		case nil:
-			r.collect()
+			if n, owned := r.collect(); !owned && n < flood {
+				time.Sleep(breath)
+			}
 		case unix.ECHILD:
 			if caught {
 				handler.write(unix.SIGCHLD)
@@ -61,7 +72,8 @@ func waitid(options int) error {
 }
 
 // collect reaps until nothing is left.
-func (r *Reaper) collect() {
+// It returns how many ended and whether something was posted.
+func (r *Reaper) collect() (n int, owned bool) {
 	r.mu.Lock()
 	if len(r.owners.expecting) > 0 {
 		// What is about to be reaped is still there as a zombie, and its children
@@ -77,12 +89,14 @@ func (r *Reaper) collect() {
 		c, ok := r.children[pid]
 		if ok {
 			r.posted = append(r.posted, Exit{PID: pid, Status: ws, Owner: c.owner})
+			owned = true
 		} else if ended {
 			r.orphans++
 		}
 		if !ended {
 			continue
 		}
+		n++
 		delete(r.children, pid)
 		if id := r.owners.ids[pid]; id != nil {
 			id.held = now()
@@ -96,6 +110,7 @@ func (r *Reaper) collect() {
 	case r.wake <- struct{}{}:
 	default:
 	}
+	return n, owned
 }
 
 // wait4 takes one child that has changed. It does not block, so the scheduler need
