@@ -22,7 +22,6 @@ func (s *Supervisor) tell(n *engine.Notice) {
 		s.log.Info().Job(n.Job, n.Instance).State(n.State).
 			Msgf("state changed from %v to %v", n.FromState, n.State)
 	case engine.EventHandling:
-		s.noteEvent(n)
 		s.log.Info().Event(n.Event.Name).Msg("handling " + eventText(n))
 	case engine.EventFinished:
 		s.log.Debug().Event(n.Event.Name).Msg("finished " + n.Event.Name + " event")
@@ -73,6 +72,13 @@ func (s *Supervisor) tell(n *engine.Notice) {
 // "normal exit" names and the clean end of a hook are details; the main process
 // of a job has a line of its own from the job's end or respawn.
 func (s *Supervisor) tellExited(n *engine.Notice) {
+	if n.Job == commandJob && n.Process == jobs.Main {
+		status := n.Code
+		if n.Sig != 0 {
+			status = 128 + int(n.Sig)
+		}
+		s.command.status = &status
+	}
 	e := s.log.Info()
 	if !n.Normal && (n.Code != 0 || n.Sig != 0) {
 		e = s.log.Warning()

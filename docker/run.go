@@ -142,6 +142,7 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 	if s.opts.Boot == BootAuto {
 		s.m.AddSource(s.late)
 	}
+	s.updateQuiet()
 	s.load(changes)
 	if names := s.masks.list(); len(names) > 0 {
 		s.log.Notice().Msg("not started by events in a container: " + strings.Join(names, ", ") + " (to change that: NAME.override, or --mask none)")

@@ -4,7 +4,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/engine"
-	"tend/jobs/environ"
 	"tend/jobs/event"
 )
 
@@ -76,18 +75,18 @@ func (s *Supervisor) forward(sig unix.Signal) {
 	}
 }
 
-// noteEvent watches the events of the machine for the runlevel: levels 0 and 6
-// stop the container whoever emits them.
-func (s *Supervisor) noteEvent(n *engine.Notice) {
-	if n.Event.Name != "runlevel" {
+// noteEvent watches the events that come in for the runlevel: levels 0 and 6 stop
+// the container whoever emits them.
+func (s *Supervisor) noteEvent(ev event.Event) {
+	if ev.Name != "runlevel" {
 		return
 	}
-	level, ok := environ.Env(n.Event.Env).Lookup("RUNLEVEL")
+	level, ok := ev.Env.Lookup("RUNLEVEL")
 	if !ok {
 		return
 	}
 	s.runlevel = [2]string{s.runlevel[1], level}
-	if prev, ok := n.Event.Env.Lookup("PREVLEVEL"); ok && prev != "" {
+	if prev, ok := ev.Env.Lookup("PREVLEVEL"); ok && prev != "" {
 		s.runlevel[0] = prev
 	}
 	if s.stop == nil && (level == "0" || level == "6") {

@@ -102,6 +102,9 @@ func (s *Supervisor) step(in engine.Input) {
 	for i := 0; i < len(s.queue); i++ {
 		in := s.queue[i]
 		s.queue[i] = nil
+		if emit, ok := in.(engine.Emit); ok {
+			s.noteEvent(emit.Event)
+		}
 		for _, a := range s.guarded(in) {
 			s.act(a)
 		}
