@@ -170,7 +170,9 @@ func openProcess(t testing.TB, c *Console, job, instance string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fromOutput(t, o)
+	p := fromOutput(t, o)
+	t.Cleanup(p.exit)
+	return p
 }
 
 func fromOutput(t testing.TB, o *Output) *process {

@@ -120,6 +120,8 @@ func (r *ring) add(data []byte, process jobs.Process, stream uint8, now time.Tim
 		start := bytes.LastIndexByte(data[:at], '\n') + 1
 		total += min(at-start, ringBytes)
 		if n > 0 && total > ringBytes {
+			// Nothing from before this line may stay, or there would be a gap.
+			r.text, r.lines = r.text[:0], r.lines[:0]
 			break
 		}
 		starts[n] = start

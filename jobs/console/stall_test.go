@@ -107,9 +107,11 @@ func TestOutputLargerThanAllBuffers(t *testing.T) {
 			p := openProcess(t, f.Console, "j", "")
 			// Many short lines grow most when a prefix is added.
 			const lines = 300_000
+			done := make(chan bool)
 			go func() {
 				p.out(strings.Repeat("\n", lines))
 				p.exit()
+				close(done)
 			}()
 			eventually(t, "all lines", func() bool {
 				f.Flush(time.Now().Add(patience))
@@ -117,6 +119,7 @@ func TestOutputLargerThanAllBuffers(t *testing.T) {
 				defer f.out.mu.Unlock()
 				return bytes.Count(f.out.b.Bytes(), []byte{'\n'}) == lines
 			})
+			<-done
 		})
 	}
 }

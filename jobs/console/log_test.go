@@ -1,0 +1,164 @@
+package console
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"tend/jobs"
+)
+
+func TestLogText(t *testing.T) {
+	f := newFixture(t, Options{})
+	l := f.Log()
+	l.Notice().Job("web", "").PID(12).Msg("started, pid 12")
+	l.Warning().Job("db", "a\nb").Msgf("%s\x1b[2J\tend", "two\nlines")
+	l.Info().Msg("not written")
+	l.SetLevel(Info)
+	l.Info().Msg("caf\u00e9 \xff\u0085")
+	l.SetLevel(Fatal)
+	l.Error().Msg("not written")
+	l.Fatal().Msg("the end")
+	f.err.wants(t, "tend | web: started, pid 12\n"+
+		`tend | db (a\nb): two\nlines\x1b[2J\tend`+"\n"+
+		"tend | caf\u00e9 \\xff\\xc2\\x85\ntend | the end\n")
+}
+
+func TestLogJSON(t *testing.T) {
+	f := newFixture(t, Options{JSON: true})
+	f.Log().Warning().Job("web", "i").Process(jobs.PreStartProcess).PID(12).Status(0).Signal("TERM").
+		Event("started").State(jobs.Running).Goal(jobs.Start).Msg("a \"b\"\n")
+	f.Log().Notice().Msg("plain")
+	eventually(t, "two lines", func() bool { return strings.Count(f.err.String(), "\n") == 2 })
+	lines := strings.Split(f.err.String(), "\n")
+	var got map[string]any
+	if err := json.Unmarshal([]byte(lines[0]), &got); err != nil {
+		t.Fatalf("%v in %q", err, lines[0])
+	}
+	if _, err := time.Parse(time.RFC3339, fmt.Sprint(got["time"])); err != nil {
+		t.Error(err)
+	}
+	delete(got, "time")
+	want := map[string]any{"level": "warning", "msg": "a \"b\"\n", "job": "web", "instance": "i", "process": "pre-start",
+		"pid": 12.0, "status": 0.0, "signal": "TERM", "event": "started", "state": "running", "goal": "start"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("fields %v, want %v", got, want)
+	}
+	if s := stripTimes(lines[1]); s != `{"time":"T","level":"notice","msg":"plain"}` {
+		t.Errorf("line %s", s)
+	}
+}
+
+func TestPriorities(t *testing.T) {
+	for _, name := range []string{"debug", "info", "message", "warn", "error", "fatal"} {
+		l, ok := ParsePriority(name)
+		if !ok || l.Priority() != name {
+			t.Errorf("ParsePriority(%q) = %v, %v", name, l, ok)
+		}
+	}
+	if _, ok := ParsePriority("notice"); ok {
+		t.Error("notice is no priority of Upstart")
+	}
+}
+
+func TestLogNeverWaits(t *testing.T) {
+	errs := newCapture(t, true)
+	out := newCapture(t, false)
+	c := newConsole(t, Options{Stdout: out.fd(), Stderr: errs.fd()})
+	const lines = 20_000
+	for i := range lines {
+		c.Log().Notice().Msgf("line %d %s", i, strings.Repeat("x", 50))
+	}
+	errs.resume()
+	c.Flush(time.Now().Add(patience))
+	c.Log().Notice().Msg("after")
+	eventually(t, "the last line", func() bool { return strings.HasSuffix(errs.String(), "tend | after\n") })
+	got := strings.Split(strings.TrimSuffix(errs.String(), "\n"), "\n")
+	written, dropped := 0, 0
+	for _, line := range got[:len(got)-1] {
+		var n int
+		if _, err := fmt.Sscanf(line, "tend | %d lines of this log were dropped", &n); err == nil {
+			dropped += n
+		} else {
+			written++
+		}
+	}
+	if written+dropped != lines || dropped == 0 {
+		t.Errorf("%d written and %d dropped, want %d in all", written, dropped, lines)
+	}
+}
+
+func TestLogLinesDoNotCutJobsLines(t *testing.T) {
+	f := newFixture(t, Options{Format: Raw})
+	p := openProcess(t, f.Console, "j", "")
+	done := make(chan bool)
+	go func() {
+		for i := range 2000 {
+			p.err(strings.Repeat("x", i) + "\n")
+		}
+		close(done)
+	}()
+	for i := range 2000 {
+		f.Log().Notice().Msgf("log %d", i)
+	}
+	<-done
+	f.flush(t)
+	eventually(t, "all lines", func() bool { return strings.Count(f.err.String(), "\n") == 4000 })
+	for _, l := range strings.Split(f.err.String(), "\n") {
+		if !strings.HasPrefix(l, "tend | log ") && strings.Trim(l, "x") != "" {
+			t.Fatalf("line %q", l)
+		}
+	}
+}
+
+func FuzzJSONText(f *testing.F) {
+	for _, s := range []string{"", "plain", "a\"b\\c\n\t\x00\x7f", "\xff\xc3", "caf\u00e9 \u2028", strings.Repeat("x", 100) + "\""} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		b := append(appendJSONText([]byte{'"'}, text), '"')
+		var got string
+		if err := json.Unmarshal(b, &got); err != nil {
+			t.Fatalf("%v in %q", err, b)
+		}
+		var want strings.Builder
+		for s := text; len(s) > 0; {
+			r, n := utf8.DecodeRune(s)
+			want.WriteRune(r)
+			s = s[n:]
+		}
+		if got != want.String() {
+			t.Fatalf("text %q becomes %q, want %q", text, got, want.String())
+		}
+		if len(b)-2 > 6*len(text) {
+			t.Fatalf("%d bytes become %d", len(text), len(b)-2)
+		}
+	})
+}
+
+func FuzzPieces(f *testing.F) {
+	f.Add([]byte("a\nb\n\nc"), true)
+	f.Add([]byte(strings.Repeat("\u00e9", maxLine)), false)
+	f.Fuzz(func(t *testing.T, data []byte, final bool) {
+		var joined []byte
+		rest := data
+		for len(rest) > 0 {
+			text, n, more := piece(rest, final)
+			if n == 0 {
+				break
+			}
+			if len(text) > maxLine || more && n != len(text) {
+				t.Fatalf("piece of %d bytes, %d taken, more %v", len(text), n, more)
+			}
+			joined = append(joined, rest[:n]...)
+			rest = rest[n:]
+		}
+		if string(joined)+string(rest) != string(data) || final && len(rest) > 0 || len(rest) > maxLine {
+			t.Fatalf("%d bytes of %d are left", len(rest), len(data))
+		}
+	})
+}
