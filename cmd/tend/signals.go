@@ -11,10 +11,13 @@ import (
 
 // urgent are the signals that would end a program in Go which has not subscribed to
 // them, and that somebody may send in its first millisecond; soon are the others that
-// container engines and their users send.
+// container engines and their users send; faults are those of faulty programs. The
+// runtime ends us when another process sends one of the latter and nobody has subscribed;
+// a real fault of ours is a panic in any case.
 var (
 	urgent = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGPIPE}
 	soon   = []os.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH, unix.SIGPWR, unix.Signal(37)}
+	faults = []os.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL}
 )
 
 // subscribe returns a channel for all signals that can be passed on, once the urgent
@@ -28,6 +31,7 @@ func subscribe() <-chan os.Signal {
 	go func() {
 		signal.Notify(c, soon...)
 		signal.Notify(c, reaper.Catchable()...)
+		signal.Notify(c, faults...)
 	}()
 	return c
 }
