@@ -14,7 +14,7 @@ import (
 // thread takes a breath in which more of them may gather, unless they come in such
 // numbers that the pids would be missed.
 const (
-	breath = 2 * time.Millisecond
+	breath = time.Millisecond
 	flood  = 16
 )
 

@@ -1,0 +1,369 @@
+package reaper
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"tend/test/need"
+)
+
+// lastPID is where the kernel keeps the pid that it gave last.
+const lastPID = "/proc/sys/kernel/ns_last_pid"
+
+func kill(t testing.TB, r *Reaper, pid int) {
+	t.Helper()
+	if err := r.SignalGroup(pid, unix.SIGKILL); err != nil {
+		t.Errorf("kill %d: %v", pid, err)
+	}
+	exitOf(t, r, pid)
+}
+
+func wantLeft(t testing.TB, r *Reaper, owner Owner, pids ...int) {
+	t.Helper()
+	r.Refresh()
+	got := map[int]bool{}
+	for _, p := range r.Left(owner) {
+		got[p.PID] = true
+	}
+	for _, pid := range pids {
+		if !got[pid] {
+			t.Errorf("process %d is not among what owner %d left: %v", pid, owner, got)
+		}
+	}
+	if len(got) != len(pids) {
+		t.Errorf("owner %d left %v, want %v", owner, got, pids)
+	}
+}
+
+func TestLeftAndSweep(t *testing.T) {
+	if !inside(t, nil) {
+		return
+	}
+	r := start(t, "UPSTART_JOB", "UPSTART_INSTANCE")
+	dir := t.TempDir()
+	file := func(name string) string { return filepath.Join(dir, name) }
+	r.Mark(1, "web", "")
+	r.Mark(2, "db", "")
+	// What main leaves: a child of its session, one of a group of its own, one in a
+	// session of its own that is found by its parent, one by its environment.
+	main := spawn(t, r, 1, "(sleep 100 & echo $! >"+file("child")+");"+
+		"(setsid sh -c 'echo $$ >"+file("session")+"; sleep 100 & echo $! >"+file("grandchild")+"; wait' &);"+
+		"exec sleep 100", "UPSTART_JOB=web", "UPSTART_INSTANCE=")
+	other := spawn(t, r, 2, "setsid sh -c 'echo $$ >"+file("other")+"; exec sleep 100' & exec sleep 100", "UPSTART_JOB=db", "UPSTART_INSTANCE=")
+	child, session, grandchild := waitFile(t, file("child")), waitFile(t, file("session")), waitFile(t, file("grandchild"))
+	otherChild := waitFile(t, file("other"))
+	until(t, "sleep", func() bool { r.Refresh(); return len(r.Left(1)) == 3 })
+	wantLeft(t, r, 1, child, session, grandchild)
+	wantLeft(t, r, 2, otherChild)
+	if err := r.Signal(main, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	exitOf(t, r, main)
+	wantLeft(t, r, 1, child, session, grandchild)
+	for _, pid := range []int{child, session, grandchild} {
+		if owner, ok := r.OwnerOf(pid); owner != 1 || !ok {
+			t.Errorf("OwnerOf(%d) = %d, %v, want 1", pid, owner, ok)
+		}
+	}
+	if n := r.Sweep(1, unix.SIGKILL); n > 3 {
+		t.Errorf("Sweep = %d, want at most 3", n)
+	}
+	until(t, "swept", func() bool { r.Refresh(); return len(r.Left(1)) == 0 })
+	if !lives(other) || !lives(otherChild) {
+		t.Error("a process of another owner has gone")
+	}
+	kill(t, r, other)
+	wantLeft(t, r, 2, otherChild)
+	if orphans := r.Orphans(); len(orphans) != 0 {
+		t.Errorf("orphans that are nobody's: %+v", orphans)
+	}
+	r.Forget(2)
+	if orphans := r.Orphans(); len(orphans) != 0 && orphans[0].PID != otherChild {
+		t.Errorf("orphans after Forget: %+v, want %d", orphans, otherChild)
+	}
+}
+
+func TestHeirs(t *testing.T) {
+	if !inside(t, nil) {
+		return
+	}
+	r := start(t, "UPSTART_JOB", "UPSTART_INSTANCE")
+	dir := t.TempDir()
+	tests := []struct {
+		name, script string
+		// hidden daemons do not show their environment.
+		hidden bool
+	}{
+		{name: "one fork", script: "sh -c 'echo $$ >FILE; exec sleep 100' &"},
+		{name: "fork and setsid", script: "setsid sh -c 'echo $$ >FILE; exec sleep 100' &"},
+		{name: "double fork", script: "setsid sh -c '(sh -c \"echo \\$\\$ >FILE; exec sleep 100\" &)' ; true"},
+		{name: "after other commands", script: "true; sleep 0.01; ls >/dev/null; setsid sh -c 'echo $$ >FILE; exec sleep 100' & sleep 0.1"},
+		{name: "beside a helper", script: "sleep 50 & setsid sh -c 'echo $$ >FILE; exec sleep 100' & sleep 0.1"},
+		{name: "without marks", script: "setsid env -i /bin/sh -c '(echo $$ >/dev/null; exec env -i /bin/sh -c \"echo \\$\\$ >FILE; exec sleep 100\") & sleep 0.1' & sleep 0.05", hidden: true},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			owner := Owner(i + 1)
+			file := filepath.Join(dir, itoa(i))
+			r.Mark(owner, itoa(i), "")
+			r.ExpectHeir(owner, true)
+			main := spawn(t, r, owner, replaceFile(tt.script, file), "UPSTART_JOB="+itoa(i), "UPSTART_INSTANCE=")
+			if e := exitOf(t, r, main); Status(e.Status) != 0 {
+				t.Fatalf("main ended with %d", Status(e.Status))
+			}
+			want, got := waitFile(t, file), 0
+			until(t, "heir", func() bool { r.Refresh(); got = r.Heir(owner, main); return got == want })
+			r.ExpectHeir(owner, false)
+			if err := r.Track(owner, got); err != nil {
+				t.Fatalf("Track: %v", err)
+			}
+			if err := r.Signal(got, unix.SIGTERM); err != nil {
+				t.Errorf("Signal: %v", err)
+			}
+			if e := exitOf(t, r, got); e.Owner != owner || Status(e.Status) != 143 {
+				t.Errorf("exit = %+v, want owner %d, 143", e, owner)
+			}
+			r.Sweep(owner, unix.SIGKILL)
+			until(t, "swept", func() bool { r.Refresh(); return len(r.Left(owner)) == 0 })
+		})
+	}
+}
+
+func replaceFile(script, file string) string {
+	out := ""
+	for i := 0; i < len(script); i++ {
+		if i+4 <= len(script) && script[i:i+4] == "FILE" {
+			out += file
+			i += 3
+			continue
+		}
+		out += string(script[i])
+	}
+	return out
+}
+
+func TestHadChild(t *testing.T) {
+	if !inside(t, nil) {
+		return
+	}
+	r := start(t)
+	without := spawn(t, r, 1, "exec sleep 100")
+	with := spawn(t, r, 2, "sleep 100; true")
+	until(t, "child", func() bool { r.Refresh(); return r.HadChild(with) })
+	if r.HadChild(without) {
+		t.Error("a process without children has had one")
+	}
+}
+
+// Somebody else gets the number of an ended job's session: as a child of ours, and
+// as a process that is nobody's.
+func TestReusedNumbersAreNotTouched(t *testing.T) {
+	if !inside(t, nil) {
+		return
+	}
+	if f, err := os.OpenFile(lastPID, os.O_WRONLY, 0); err != nil {
+		need.Skip(t, "%v", err)
+	} else {
+		f.Close()
+	}
+	r := start(t, "UPSTART_JOB", "UPSTART_INSTANCE")
+	r.Mark(1, "web", "")
+	r.Mark(2, "db", "")
+	// forkAs makes the kernel give the next process that pid.
+	forkAs := func(pid int, owner Owner, script string, env ...string) int {
+		t.Helper()
+		for range 50 {
+			if err := os.WriteFile(lastPID, []byte(itoa(pid-1)), 0); err != nil {
+				t.Fatal(err)
+			}
+			got := spawn(t, r, owner, script, env...)
+			if got == pid {
+				return got
+			}
+			kill(t, r, got)
+		}
+		t.Fatalf("pid %d is not to be had", pid)
+		return 0
+	}
+	for round := range 20 {
+		main := spawn(t, r, 1, "(sleep 100 &) ; exec sleep 100", "UPSTART_JOB=web", "UPSTART_INSTANCE=")
+		left := orphanOf(t, r, 1)
+		// The session goes on without its leader: nobody may get its number.
+		if err := r.Signal(main, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		exitOf(t, r, main)
+		if err := os.WriteFile(lastPID, []byte(itoa(main-1)), 0); err != nil {
+			t.Fatal(err)
+		}
+		early := spawn(t, r, 2, "exec sleep 100")
+		if early == main {
+			t.Fatalf("round %d: the kernel has given away the number of a session in use", round)
+		}
+		kill(t, r, early)
+		wantLeft(t, r, 1, left.PID)
+		r.Sweep(1, unix.SIGKILL)
+		until(t, "end of the session", func() bool { r.Refresh(); return len(r.Left(1)) == 0 && !r.Alive(left.PID) && !lives(left.PID) })
+		// Now the number is free. A job gets it, with a child in its session.
+		other := forkAs(main, 2, "(sleep 100 &) ; exec sleep 100", "UPSTART_JOB=db", "UPSTART_INSTANCE=")
+		helper := orphanOf(t, r, 2)
+		if n := r.Sweep(1, unix.SIGKILL); n != 0 {
+			t.Fatalf("round %d: Sweep of the ended job has found %d processes", round, n)
+		}
+		if !lives(other) || !lives(helper.PID) {
+			t.Fatalf("round %d: another job's process has been killed", round)
+		}
+		if err := r.Signal(left.PID, unix.SIGKILL); err != unix.ESRCH {
+			t.Errorf("Signal to an old pid = %v, want ESRCH", err)
+		}
+		// The pid of what was swept goes to a stranger, and an old list names it.
+		if err := r.SignalProc(Proc{PID: helper.PID, PPID: left.PPID, SID: left.SID, Start: left.Start - 1}, unix.SIGKILL); err != unix.ESRCH {
+			t.Errorf("SignalProc of another process of that pid = %v, want ESRCH", err)
+		}
+		kill(t, r, other)
+		r.Sweep(2, unix.SIGKILL)
+		until(t, "end of the other", func() bool { r.Refresh(); return len(r.Left(2)) == 0 && !lives(helper.PID) })
+	}
+}
+
+// orphanOf waits until all that owner has left is an orphan that sleeps.
+func orphanOf(t testing.TB, r *Reaper, owner Owner) Proc {
+	t.Helper()
+	var left []Proc
+	until(t, "orphan", func() bool {
+		r.Refresh()
+		left = r.Left(owner)
+		return len(left) == 1 && left[0].PPID == os.Getpid() && left[0].Comm == "sleep"
+	})
+	return left[0]
+}
+
+// An orphan that nobody owns gets the number of an ended owner's session.
+func TestStrangerWithAnOldNumber(t *testing.T) {
+	if !inside(t, nil) {
+		return
+	}
+	r := start(t)
+	main := spawn(t, r, 1, "exec sleep 100")
+	r.Observe()
+	kill(t, r, main)
+	dir := t.TempDir()
+	// A shell of owner 9 that is forgotten stands for one from outside.
+	script := "echo " + itoa(main-1) + " >" + lastPID + "; setsid sh -c 'echo $$ >" + dir + "/pid; exec sleep 100' & exec sleep 100"
+	if err := os.WriteFile(lastPID, []byte(itoa(main+100)), 0); err != nil {
+		need.Skip(t, "%v", err)
+	}
+	outside := spawn(t, r, 9, script)
+	stranger := waitFile(t, dir+"/pid")
+	if stranger != main {
+		t.Fatalf("the stranger has pid %d, not %d", stranger, main)
+	}
+	r.Forget(9)
+	unix.Kill(outside, unix.SIGKILL)
+	until(t, "orphan", func() bool { return ppid(stranger) == os.Getpid() })
+	wantLeft(t, r, 1)
+	if n := r.Sweep(1, unix.SIGKILL); n != 0 || !lives(stranger) {
+		t.Errorf("Sweep = %d, stranger lives: %v", n, lives(stranger))
+	}
+	if orphans := r.Orphans(); len(orphans) != 1 || orphans[0].PID != stranger {
+		t.Errorf("orphans = %+v, want %d", orphans, stranger)
+	}
+}
+
+func ppid(pid int) int {
+	b, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
+	if err != nil {
+		return 0
+	}
+	p, _ := parseStat(b)
+	return p.PPID
+}
+
+func TestWithoutProc(t *testing.T) {
+	if !inside(t, nil) {
+		return
+	}
+	if err := unix.Mount("none", "/proc", "tmpfs", 0, ""); err != nil {
+		t.Fatal(err)
+	}
+	r, err := New("UPSTART_JOB")
+	if err == nil || r.ProcError() == nil {
+		t.Fatalf("New = %v, want an error that says what is missing", err)
+	}
+	pid := spawn(t, r, 1, "(sleep 100 &); exec sleep 100")
+	r.ExpectHeir(1, true)
+	r.Observe()
+	if n := r.Sweep(1, unix.SIGKILL); n != 0 {
+		t.Errorf("Sweep = %d, want 0", n)
+	}
+	if owner, ok := r.OwnerOf(pid); owner != 1 || !ok {
+		t.Errorf("OwnerOf a child = %d, %v, want 1", owner, ok)
+	}
+	if heir := r.Heir(1, pid); heir != 0 {
+		t.Errorf("Heir = %d, want none", heir)
+	}
+	if text := r.Doing(pid); text != "state unknown" {
+		t.Errorf("Doing = %q", text)
+	}
+	kill(t, r, pid)
+}
+
+func TestForeignProcIsNotBelieved(t *testing.T) {
+	if os.Getenv(insideEnv) == "" {
+		if !inside(t, nil) {
+			return
+		}
+	}
+	// The mount of the namespace above is below ours.
+	if err := unix.Unmount("/proc", 0); err != nil {
+		t.Fatal(err)
+	}
+	var f procFS
+	if err := f.open(os.Getpid()); err == nil {
+		t.Error("a /proc of another PID namespace was accepted")
+	}
+}
+
+func TestParseStat(t *testing.T) {
+	tests := []struct {
+		text string
+		want Proc
+		ok   bool
+	}{
+		{"12 (a) b (c) S 3 4 5 0 -1 6 7 8 9 10 11 12 13 14 20 0 2 0 777 1 2\n",
+			Proc{PID: 12, PPID: 3, PGID: 4, SID: 5, State: 'S', Threads: 2, Start: 777, Comm: "a) b (c"}, true},
+		{"12 (a", Proc{}, false},
+		{"", Proc{}, false},
+		{"12 (a) S 1 2", Proc{}, false},
+		{") (", Proc{}, false},
+	}
+	for _, tt := range tests {
+		got, err := parseStat([]byte(tt.text))
+		if (err == nil) != tt.ok || tt.ok && got != tt.want {
+			t.Errorf("parseStat(%q) = %+v, %v, want %+v", tt.text, got, err, tt.want)
+		}
+	}
+}
+
+func FuzzParseStat(f *testing.F) {
+	f.Add([]byte("12 (a) b (c) S 3 4 5 0 -1 6 7 8 9 10 11 12 13 14 20 0 2 0 777 1 2\n"))
+	f.Add([]byte("1 () "))
+	f.Fuzz(func(t *testing.T, b []byte) { parseStat(b) })
+}
+
+// A look at a thousand children costs no read for each of them.
+func BenchmarkLook(b *testing.B) {
+	r := &Reaper{self: os.Getpid(), children: map[int]child{}}
+	r.owners.init(nil)
+	if err := r.proc.open(r.self); err != nil {
+		b.Skip(err)
+	}
+	r.proc.pids(func(pid int) { r.children[pid] = child{owner: 1, tracked: true} })
+	for b.Loop() {
+		r.look()
+	}
+	b.ReportMetric(float64(len(r.children)), "processes")
+}
