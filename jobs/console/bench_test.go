@@ -1,6 +1,7 @@
 package console
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"runtime"
@@ -39,11 +40,20 @@ const benchMB = 500
 // BenchmarkCopy is what cat does: a process writes 100-byte lines into a pipe, which
 // is read in blocks and thrown away. BenchmarkPrefix is to be compared with it.
 func BenchmarkCopy(b *testing.B) {
+	b.Run("full pipes", func(b *testing.B) { benchCopy(b, 0) })
+	b.Run("small pipes", func(b *testing.B) { benchCopy(b, smallPipe) })
+}
+
+func benchCopy(b *testing.B, pipeSize int) {
 	b.SetBytes(benchMB * 1_000_000)
+	used := cpu()
 	for b.Loop() {
 		var in, out [2]int
 		_ = unix.Pipe2(in[:], unix.O_CLOEXEC)
 		_ = unix.Pipe2(out[:], unix.O_CLOEXEC)
+		if pipeSize > 0 {
+			_, _ = unix.FcntlInt(uintptr(in[1]), unix.F_SETPIPE_SZ, pipeSize)
+		}
 		total := drain(out[0])
 		pid := benchWriter(b, in[1])
 		unix.Close(in[1])
@@ -64,6 +74,7 @@ func BenchmarkCopy(b *testing.B) {
 		unix.Close(in[0])
 		unix.Close(out[0])
 	}
+	b.ReportMetric((cpu()-used).Seconds()/(float64(benchMB)/1000*float64(b.N)), "cpu-s/GB")
 }
 
 func benchWriter(b *testing.B, fd int) int {
@@ -99,6 +110,52 @@ func BenchmarkPrefix(b *testing.B) {
 		})
 	}
 	b.Run("small pipes", func(b *testing.B) { benchConsole(b, Options{}, smallPipe) })
+}
+
+// BenchmarkOpen is what a process's output costs when it starts and ends.
+func BenchmarkOpen(b *testing.B) {
+	out, _ := os.OpenFile("/dev/null", os.O_WRONLY, 0)
+	c, err := New(Options{Stdout: int(out.Fd()), Stderr: int(out.Fd())})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	b.ReportAllocs()
+	var opening time.Duration
+	for b.Loop() {
+		began := time.Now()
+		o, err := c.Open(Spec{Job: "bench", UID: os.Geteuid()})
+		if err != nil {
+			b.Fatal(err)
+		}
+		opening += time.Since(began)
+		o.Close()
+		c.Sync(o, time.Minute) // or the reader would fall behind
+	}
+	b.ReportMetric(float64(opening.Nanoseconds())/float64(b.N), "ns/Open")
+}
+
+// BenchmarkLines is a process that writes each line by itself.
+func BenchmarkLines(b *testing.B) {
+	out, _ := os.OpenFile("/dev/null", os.O_WRONLY, 0)
+	c, err := New(Options{Stdout: int(out.Fd()), Stderr: int(out.Fd())})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	o, err := c.Open(Spec{Job: "bench", UID: os.Geteuid()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer o.Close()
+	line := append(bytes.Repeat([]byte{'x'}, 99), '\n')
+	b.SetBytes(int64(len(line)))
+	used := cpu()
+	for b.Loop() {
+		_, _ = unix.Write(o.Stdout, line)
+	}
+	used = cpu() - used
+	b.ReportMetric(used.Seconds()/(float64(b.N)*100/1e9), "cpu-s/GB")
 }
 
 func benchConsole(b *testing.B, o Options, pipeSize int) {
