@@ -13,14 +13,17 @@ const streamQueue = 1024
 
 // Call is a request on its way to the supervisor, who answers it with Reply or
 // ReplyAll, once, at any later time; or with Send, as often as needed, and Reply.
-// These are for the supervisor's goroutine only. None of them blocks, and after the
-// client has gone they do nothing.
+// These are for one goroutine at a time. None of them blocks, and after the client
+// has gone they do nothing.
 type Call struct {
 	Request
 	Peer Peer
 	// Cancels, when not nil, is an earlier call whose client has gone before the
 	// answer. Nothing else is set then, and no reply is expected.
 	Cancels *Call
+	// Abandon is for the supervisor to keep what it has to do when this call is
+	// cancelled.
+	Abandon func()
 
 	own    uint32 // tend's uid
 	answer chan answer
@@ -66,10 +69,10 @@ func (c *Call) Send(r Response) bool {
 	}
 	// The last place is kept for Reply.
 	if len(c.answer) >= cap(c.answer)-1 {
-		c.lost++
+		c.lost += 1 + r.Lost
 		return true
 	}
-	r.Lost, c.lost = c.lost, 0
+	r.Lost, c.lost = r.Lost+c.lost, 0
 	c.put(answer{one: r, more: true})
 	return true
 }

@@ -12,21 +12,27 @@ import (
 )
 
 const (
-	// requestTimeout is how long a client may take for a whole request, counted
-	// from the connection or from the last reply.
-	requestTimeout = 30 * time.Second
-	// writeTimeout is how long a client may not read while a reply is written.
-	writeTimeout = 10 * time.Second
-	// largeTimeout is how long a large reply may take in all, since others wait for
-	// its place.
-	largeTimeout = time.Minute
-	// streamTimeout is the same for a stream: someone may look at a page of it.
-	streamTimeout = 5 * time.Minute
 	// smallLine is a request that needs no place among the large ones.
 	smallLine = 4 << 10
 	// writeChunk is how much of a long reply is gathered for one write.
 	writeChunk = 16 << 10
 )
+
+// timeouts bound how long a client may keep what it uses.
+type timeouts struct {
+	// request is for a whole request, counted from the connection or from the last
+	// reply.
+	request time.Duration
+	// write is how long a client may not read while a reply is written, and how long
+	// it may have to wait for a place among the large ones.
+	write time.Duration
+	// large is for all of a large reply, since others wait for its place.
+	large time.Duration
+	// stream is as write, for a stream: someone may look at a page of it.
+	stream time.Duration
+}
+
+var usualTimeouts = timeouts{request: 30 * time.Second, write: 10 * time.Second, large: time.Minute, stream: 5 * time.Minute}
 
 var (
 	errTooLong = errors.New("request too long")
@@ -85,7 +91,7 @@ func (c *conn) serve() {
 
 // request reads the next request.
 func (c *conn) request() (*Request, error) {
-	line, err := c.line(time.Now().Add(requestTimeout))
+	line, err := c.line(time.Now().Add(c.server.timeouts.request))
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +156,7 @@ func (c *conn) rest(n int) {
 
 // enter waits for a place among the large ones.
 func (c *conn) enter() bool {
-	timeout := time.NewTimer(writeTimeout)
+	timeout := time.NewTimer(c.server.timeouts.write)
 	defer timeout.Stop()
 	select {
 	case c.pool.large <- struct{}{}:
@@ -182,12 +188,12 @@ func (c *conn) call(req *Request) bool {
 	if !c.post(call) {
 		return false
 	}
-	w := writer{conn: c, timeout: writeTimeout}
+	w := writer{conn: c, timeout: c.server.timeouts.write}
 	switch {
 	case cmd.stream:
-		w.timeout = streamTimeout
+		w.timeout = c.server.timeouts.stream
 	case cmd.large:
-		w.end = time.Now().Add(largeTimeout)
+		w.end = time.Now().Add(c.server.timeouts.large)
 	}
 	for {
 		// In this order: an answer that comes after the deadline has been reset wakes

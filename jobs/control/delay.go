@@ -46,7 +46,7 @@ func (c *conn) cancelDelayed(req *Request) bool {
 	if err == nil && !c.server.cancelHeld() {
 		err = errors.New("no shutdown is pending")
 	}
-	w := writer{conn: c, timeout: writeTimeout}
+	w := writer{conn: c, timeout: c.server.timeouts.write}
 	var r Response
 	if err != nil {
 		r.Error = err.Error()

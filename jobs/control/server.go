@@ -31,11 +31,13 @@ type Server struct {
 	// Address is where it listens: a path, or @name.
 	Address string
 
-	file  *os.File // the listening socket
-	raw   syscall.RawConn
-	own   uint32
-	calls chan *Call
-	done  chan struct{}
+	file *os.File // the listening socket
+	raw  syscall.RawConn
+	own  uint32
+
+	timeouts timeouts
+	calls    chan *Call
+	done     chan struct{}
 
 	admins, others *pool
 
@@ -48,6 +50,10 @@ type Server struct {
 // gets our own pid added. The error names every address and why it was not to be
 // had.
 func Listen(addresses []string) (*Server, error) {
+	return listenAny(addresses, usualTimeouts)
+}
+
+func listenAny(addresses []string, t timeouts) (*Server, error) {
 	var errs error
 	for _, address := range addresses {
 		fd, bound, err := listen(address)
@@ -55,7 +61,7 @@ func Listen(addresses []string) (*Server, error) {
 			errs = errors.Join(errs, fmt.Errorf("cannot listen on %s: %w", address, err))
 			continue
 		}
-		return serve(fd, bound)
+		return serve(fd, bound, t)
 	}
 	return nil, errs
 }
@@ -152,7 +158,7 @@ func bind(address string) (int, error) {
 }
 
 // serve starts the goroutine that accepts on a listening non-blocking socket.
-func serve(fd int, address string) (*Server, error) {
+func serve(fd int, address string, t timeouts) (*Server, error) {
 	file := os.NewFile(uintptr(fd), address)
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -163,7 +169,7 @@ func serve(fd int, address string) (*Server, error) {
 	s := &Server{
 		Address: address,
 		file:    file, raw: raw,
-		own: uint32(os.Geteuid()),
+		own: uint32(os.Geteuid()), timeouts: t,
 		// Without a buffer: a call counts as made when the supervisor has it, and a
 		// busy supervisor holds back the clients.
 		calls:   make(chan *Call),
