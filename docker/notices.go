@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"tend/jobs"
 	"tend/jobs/console"
 	"tend/jobs/engine"
@@ -40,7 +42,11 @@ func (s *Supervisor) tell(n *engine.Notice) {
 		s.log.Info().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID).
 			Msgf("%v process (%d) became new process (%d)", n.Process, n.Count, n.PID)
 	case engine.SignalSent:
-		s.log.Info().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID).Signal(signalName(n.Sig)).
+		level := console.Info
+		if n.Sig == unix.SIGKILL {
+			level = console.Notice // someone did not end in time, which costs data at times
+		}
+		s.log.At(level).Job(n.Job, n.Instance).Process(n.Process).PID(n.PID).Signal(signalName(n.Sig)).
 			Msgf("sending %s signal to %v process (%d)", signalName(n.Sig), n.Process, n.PID)
 	case engine.JobReady:
 		s.ranEver = true
@@ -54,7 +60,11 @@ func (s *Supervisor) tell(n *engine.Notice) {
 		e := s.log.Error().Job(n.Job, n.Instance).Process(n.Process)
 		resultFields(e, n).Msg(n.Text)
 	case engine.JobEnded:
-		s.log.Notice().Job(n.Job, n.Instance).Msg("stopped")
+		text := "stopped"
+		if c, ok := s.m.Class(n.Job); ok && c.Task && n.Normal {
+			text = "finished"
+		}
+		s.log.Notice().Job(n.Job, n.Instance).Msg(text)
 	case engine.Respawning:
 		e := s.log.Notice().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID)
 		resultFields(e, n).Msg(respawnText(n))
@@ -68,9 +78,9 @@ func (s *Supervisor) tell(n *engine.Notice) {
 	}
 }
 
-// tellExited reports the end of a process. One that was asked for, one that
-// "normal exit" names and the clean end of a hook are details; the main process
-// of a job has a line of its own from the job's end or respawn.
+// tellExited reports the end of a process. Mostly that is a detail, since the job's
+// failure, respawn or end has a line of its own that says it. A failure that has no
+// consequences, that of post-start and pre-stop, would not be seen otherwise.
 func (s *Supervisor) tellExited(n *engine.Notice) {
 	if n.Job == commandJob && n.Process == jobs.Main {
 		status := n.Code
@@ -80,7 +90,7 @@ func (s *Supervisor) tellExited(n *engine.Notice) {
 		s.command.status = &status
 	}
 	e := s.log.Info()
-	if !n.Normal && (n.Code != 0 || n.Sig != 0) {
+	if (n.Process == jobs.PostStartProcess || n.Process == jobs.PreStopProcess) && !n.Normal && (n.Code != 0 || n.Sig != 0) {
 		e = s.log.Warning()
 	}
 	e = e.Job(n.Job, n.Instance).Process(n.Process).PID(n.PID)

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/engine"
+	"tend/reaper"
 )
 
 // The times of a shutdown.
@@ -34,6 +35,7 @@ type stopping struct {
 	status   *int          // the exit status, when the reason decides it
 	halted   bool          // stage 1 is over
 	termed   bool          // stage 2 has begun
+	termedAt time.Duration
 	killed   bool          // KILL has been sent to the orphans
 	reserve  time.Duration
 	poll     int // timer of stage 2
@@ -141,20 +143,18 @@ func (s *Supervisor) sweepOrphans() {
 		s.finish()
 		return
 	case !p.termed:
-		p.termed = true
-		names := make([]string, 0, len(left))
+		p.termed, p.termedAt = true, now
 		for _, proc := range left {
-			names = append(names, fmt.Sprintf("%s (%d)", proc.Comm, proc.PID))
 			s.reaper.SignalProc(proc, unix.SIGTERM)
 		}
-		s.log.Info().Msg("left over, sent TERM: " + strings.Join(names, ", "))
+		s.log.Info().Msg("sent TERM to what is left over: " + names(left))
 		if p.deadline == 0 {
 			p.deadline = now + orphanPatience + stopReserve
 			p.reserve = stopReserve
 		}
 	case now >= killAt && !p.killed:
 		p.killed = true
-		s.log.Warning().Msg(count(len(left), "left-over process") + " ignored TERM, sent KILL")
+		s.log.Warning().Msgf("left over and still there %s after TERM, sending KILL: %s", seconds(now-p.termedAt), names(left))
 		fallthrough
 	case p.killed:
 		for _, proc := range left {
@@ -163,6 +163,15 @@ func (s *Supervisor) sweepOrphans() {
 	}
 	s.timers.cancel(p.poll)
 	p.poll = s.timers.add(now+orphanPoll, func() {})
+}
+
+// names lists processes for the log.
+func names(procs []reaper.Proc) string {
+	list := make([]string, len(procs))
+	for i, p := range procs {
+		list[i] = fmt.Sprintf("%s (%d)", p.Comm, p.PID)
+	}
+	return strings.Join(list, ", ")
 }
 
 // finish ends the loop with the exit status that the reason and the rules give.
