@@ -36,7 +36,7 @@ type stopping struct {
 	halted   bool          // stage 1 is over
 	termed   bool          // stage 2 has begun
 	termedAt time.Duration
-	killed   bool          // KILL has been sent to the orphans
+	killed   bool // KILL has been sent to the orphans
 	reserve  time.Duration
 	poll     int // timer of stage 2
 }
