@@ -83,7 +83,7 @@ func spawn(t testing.TB, r *Reaper, owner Owner, script string, env ...string) i
 	return pid
 }
 
-const patience = 20 * time.Second
+const patience = 10 * time.Second
 
 // until polls a condition.
 func until(t testing.TB, what string, cond func() bool) {

@@ -187,6 +187,18 @@ func (r *Reaper) look() {
 	}
 }
 
+// reaped notes that pid may be given to another process from now on, perhaps within
+// the same tick of the clock, which is all that start times tell apart.
+func (o *owners) reaped(pid int) {
+	delete(o.seen, pid)
+	if i, ok := o.index[pid]; ok {
+		o.procs[i].State = 'X'
+	}
+	if id := o.ids[pid]; id != nil {
+		id.held = now()
+	}
+}
+
 // confirm notes that a process of owner is in these numbers.
 func (o *owners) confirm(sid, pgid int, owner Owner) {
 	for _, id := range [...]int{sid, pgid} {

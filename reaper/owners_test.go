@@ -233,6 +233,11 @@ func TestReusedNumbersAreNotTouched(t *testing.T) {
 func orphanOf(t testing.TB, r *Reaper, owner Owner) Proc {
 	t.Helper()
 	var left []Proc
+	defer func() {
+		if t.Failed() {
+			t.Logf("left: %+v, orphans: %+v", left, r.Orphans())
+		}
+	}()
 	until(t, "orphan", func() bool {
 		r.Refresh()
 		left = r.Left(owner)

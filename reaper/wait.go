@@ -98,9 +98,7 @@ func (r *Reaper) collect() (n int, owned bool) {
 		}
 		n++
 		delete(r.children, pid)
-		if id := r.owners.ids[pid]; id != nil {
-			id.held = now()
-		}
+		r.owners.reaped(pid)
 		if r.proc.err != nil {
 			delete(r.owners.ids, pid)
 		}

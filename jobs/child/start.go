@@ -86,14 +86,21 @@ func (id *identity) credential() *syscall.Credential {
 	return c
 }
 
-// session returns what decides about session, group and terminal. Only a terminal
-// that is ours can be handed to a group of our session.
+// session returns what decides about session, group and terminal.
 func (s *Spec) session(files []int) *syscall.SysProcAttr {
 	if !s.Foreground {
 		return &syscall.SysProcAttr{Setsid: true, Setctty: s.Terminal}
 	}
-	_, err := unix.IoctlGetInt(files[0], unix.TIOCGPGRP)
-	return &syscall.SysProcAttr{Setpgid: true, Foreground: err == nil, Ctty: files[0]}
+	return &syscall.SysProcAttr{Setpgid: true, Foreground: ownsTerminal(files[0]), Ctty: files[0]}
+}
+
+// ownsTerminal says whether fd is our controlling terminal and ours to hand over:
+// our group is its foreground group, or that group has died. One that a shell keeps
+// while we run in its background is not.
+func ownsTerminal(fd int) bool {
+	n, err := unix.IoctlGetUint32(fd, unix.TIOCGPGRP)
+	pgid := int(int32(n))
+	return err == nil && (pgid == unix.Getpgrp() || pgid > 0 && unix.Kill(-pgid, 0) == unix.ESRCH)
 }
 
 func (s *Spec) forkError(err error) *Error {
