@@ -47,6 +47,7 @@ type job struct {
 	left     bool // a process of this run has left others behind
 	sweeping bool // a Sweep is on
 	looping  bool // the run ends to begin anew: respawn
+	ending   bool // the machine itself has begun to end the processes of this run
 	delaying bool // rests in post-stop until the respawn is due
 
 	failed  bool // first failure of this run

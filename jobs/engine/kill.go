@@ -38,13 +38,14 @@ func (m *Machine) patience(j *job) {
 // enterKilled asks main to go, and tells whether there is none.
 func (m *Machine) enterKilled(j *job) (done bool) {
 	if !j.runs(jobs.Main) {
-		if j.asked && j.def.Processes[jobs.Main] != nil && m.wantsSweep(j) {
+		if (j.asked || j.ending) && j.def.Processes[jobs.Main] != nil && m.wantsSweep(j) {
 			m.sweep(j, j.def.KillTimeout)
 			return false
 		}
 		return true
 	}
 	// Main is ended by us, so what it leaves behind goes too.
+	j.ending = true
 	j.stage = patient
 	m.pressOn(j)
 	return false
@@ -53,7 +54,7 @@ func (m *Machine) enterKilled(j *job) (done bool) {
 // wantsSweep tells whether processes may be left that have to go now: those of a
 // job that is stopped or goes round, not of one that ends by itself.
 func (m *Machine) wantsSweep(j *job) bool {
-	return j.left && j.def.KillScope == jobs.KillJob && (j.asked || j.looping || j.goal == jobs.Start || m.halt != nil)
+	return j.left && j.def.KillScope == jobs.KillJob && (j.asked || j.ending || j.looping || j.goal == jobs.Start || m.halt != nil)
 }
 
 // sweep asks for the end of what the job owns besides tracked processes.

@@ -127,7 +127,7 @@ func (m *Machine) enterStarting(j *job, from jobs.State) {
 	m.environment(j, redefined)
 	j.stopEnv = nil
 	j.failed, j.failure, j.status = false, failure{}, 0
-	j.asked, j.restart, j.looping, j.left = false, false, false, false
+	j.asked, j.restart, j.looping, j.ending, j.left = false, false, false, false, false
 	j.begun = m.now
 	c.started = true
 	if d := m.startTimeout(j); d > 0 {
@@ -247,6 +247,7 @@ func (m *Machine) startTimedOut(j *job) {
 	reason := "start timeout of " + m.startTimeout(j).String() + " has passed in " + j.state.String()
 	m.fail(j, failure{process: process.String(), reason: reason, status: 1}, Notice{Process: process})
 	m.setGoal(j, jobs.Stop)
+	j.ending = true
 	switch {
 	case j.state == jobs.Spawned:
 		m.advance(j)

@@ -77,11 +77,6 @@ func (m *Machine) shutdown(in Shutdown) {
 	if !first {
 		return
 	}
-	for _, j := range m.inOrder() {
-		if j.delaying {
-			m.stopForShutdown(j)
-		}
-	}
 	for _, ev := range shutdownEvents {
 		m.emit(ev.Name, ev.Env)
 	}
@@ -138,10 +133,17 @@ func (m *Machine) steer() bool {
 	return false
 }
 
-// plan computes the order when the events of the shutdown have been seen by all.
+// plan computes the order when the events of the shutdown have been seen by all. The
+// order is for what runs: a job that is still starting, or about to start again, is
+// stopped at once, or it could wait for one that the order puts after it.
 func (m *Machine) plan() {
 	h := m.halt
 	h.planned = true
+	for _, j := range m.inOrder() {
+		if j.state != jobs.Running && j.state != jobs.PreStop {
+			m.stopForShutdown(j)
+		}
+	}
 	edges := m.stopEdges()
 	levels, dropped := Levels(m.ids(), edges)
 	for _, e := range dropped {
@@ -228,7 +230,7 @@ func (m *Machine) fireShutdown(kind timerKind) {
 		h.half, h.forcing = true, true
 		for _, j := range m.inOrder() {
 			m.hurry(j)
-			if j.state != jobs.PostStop || j.sweeping {
+			if j.stage < killed && (j.state != jobs.PostStop || j.sweeping) {
 				m.pressOn(j)
 			}
 		}
