@@ -97,13 +97,13 @@ func (s *Supervisor) spawn(a engine.Spawn, until time.Duration) {
 			s.retryFork(a, until, err)
 			return
 		}
-		s.queue = append(s.queue, spawnFailed(a.Job, a.Process, err))
+		s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
 		return
 	}
 	s.procs[started.PID] = tracked{a.Job, a.Process}
 	s.queue = append(s.queue, engine.Spawned{Job: a.Job, Process: a.Process, PID: started.PID})
 	if started.Execed() {
-		s.queue = append(s.queue, engine.Execed{Job: a.Job, Process: a.Process})
+		s.queue = append(s.queue, engine.Execed{Job: a.Job, Process: a.Process, PID: started.PID})
 		return
 	}
 	s.inStage[started.PID] = true
@@ -121,11 +121,14 @@ func (s *Supervisor) fork(a engine.Spawn) (*child.Started, error) {
 		err.Process = a.Process
 		return nil, err
 	}
-	out, openErr := s.console.Open(console.Spec{
-		Job: r.class, Instance: r.instance, Process: a.Process, Console: s.consoleOf(a.Class), UID: uid,
-	})
-	if openErr != nil {
-		return nil, openErr
+	// COMMAND has what we were given.
+	out, openErr := &console.Output{Stdin: 0, Stdout: 1, Stderr: 2}, error(nil)
+	if !a.Class.Foreground {
+		if out, openErr = s.console.Open(console.Spec{
+			Job: r.class, Instance: r.instance, Process: a.Process, Console: s.consoleOf(a.Class), UID: uid,
+		}); openErr != nil {
+			return nil, openErr
+		}
 	}
 	defer out.Close()
 	socket := ""
@@ -177,7 +180,7 @@ func (s *Supervisor) retryFork(a engine.Spawn, until time.Duration, err error) {
 			Msgf("cannot start %v process: %v; trying for %s", a.Process, err, seconds(forkPatience))
 	}
 	if now >= until {
-		s.queue = append(s.queue, spawnFailed(a.Job, a.Process, err))
+		s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
 		return
 	}
 	p := &pendingFork{spawn: a, until: until}
@@ -195,13 +198,13 @@ func (s *Supervisor) failPendingForks(why string) {
 			p := r.pending
 			r.pending = nil
 			s.timers.cancel(p.timer)
-			s.queue = append(s.queue, spawnFailed(p.spawn.Job, p.spawn.Process, errors.New(why)))
+			s.queue = append(s.queue, spawnFailed(p.spawn.Job, p.spawn.Process, 0, errors.New(why)))
 		}
 	}
 }
 
-func spawnFailed(job engine.JobID, process jobs.Process, err error) engine.Input {
-	in := engine.SpawnFailed{Job: job, Process: process, Err: err.Error(), Status: 1}
+func spawnFailed(job engine.JobID, process jobs.Process, pid int, err error) engine.Input {
+	in := engine.SpawnFailed{Job: job, Process: process, PID: pid, Err: err.Error(), Status: 1}
 	var e *child.Error
 	if errors.As(err, &e) {
 		in.Status = e.Status()
@@ -221,10 +224,10 @@ func (s *Supervisor) handleStage(r stageResult) {
 	if r.err != nil {
 		delete(s.procs, r.pid)
 		delete(s.held, r.pid)
-		s.step(spawnFailed(r.job, r.process, r.err))
+		s.step(spawnFailed(r.job, r.process, r.pid, r.err))
 		return
 	}
-	s.step(engine.Execed{Job: r.job, Process: r.process})
+	s.step(engine.Execed{Job: r.job, Process: r.process, PID: r.pid})
 	if exit, ok := s.held[r.pid]; ok {
 		delete(s.held, r.pid)
 		s.exited(exit)

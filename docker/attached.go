@@ -26,7 +26,6 @@ type attached struct {
 	awaited  map[instance]bool // what boot has moved to goal start
 	since    time.Duration
 	started  bool
-	terminal bool // it has the terminal
 	status   *int // once it has ended
 }
 
@@ -39,7 +38,6 @@ func newAttached(argv []string) *attached {
 	class.Processes[jobs.Main] = &jobs.Command{Argv: argv}
 	class.Essential = true
 	class.Foreground = true
-	class.Console = jobs.ConsoleOutput
 	return &attached{class: class}
 }
 
@@ -97,6 +95,8 @@ func (s *Supervisor) startCommand() {
 			seconds(s.opts.CommandWait), strings.Join(awaited, ", "))
 	}
 	c.started = true
+	// What the jobs print would run into what COMMAND does on the terminal.
+	s.console.Mute(s.onTerminal)
 	s.step(engine.Load{Class: c.class})
 	s.step(engine.Command{Verb: engine.VerbStart, Job: commandJob})
 }
