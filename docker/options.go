@@ -265,8 +265,8 @@ func unknownShort(word string, i int) error {
 			e.Hint += " -" + string(options[i].short)
 		}
 	}
-	if len(word) > 2 {
-		e.Hint += "; did you mean --" + nearest(name) + "?"
+	if long := nearest(name); distance(name, long) <= len(name)/3 {
+		e.Hint += "; did you mean --" + long + "?"
 	}
 	return e
 }

@@ -6,7 +6,8 @@ import "strings"
 var synopsisEnd = strings.Index(usage, "\n\n") + 1
 
 const usage = `usage: tend [OPTION...] [--] [COMMAND [ARG...]]
-       tend ctl COMMAND... | check [PATH...] | doctor | install DIR | version | help
+       tend ctl COMMAND... | check [PATH...] | install DIR
+       tend doctor | version | help
 
 An init for containers: runs Upstart job files, or COMMAND alone, or both.
 
@@ -31,7 +32,7 @@ End of the container:
   -e, --remap-exit CODE    exit with 0 instead of CODE (repeatable)
 
 Output:
-  --log-format text|json   form of tend's own lines and of the jobs' (default: text)
+  --log-format text|json   form of all lines (default: text)
   --job-output KIND        prefix (default), raw or none
   --logdir DIR             keep the jobs' output in files there as well
   --log-max-size SIZE      rotate these files at SIZE (default: 10M; 0: never)
@@ -58,5 +59,5 @@ Examples:
   tend                                       run the jobs of /etc/init
   tend -- nginx -g 'daemon off;'             run one program, as tini does
   tend --confdir /etc/tend --essential web   stop when the job web ends
-  tend install /sbin                         make initctl, start, stop, ... there
+  tend install /sbin                         make initctl, start, ... there
 `
