@@ -149,15 +149,12 @@ func (c *Console) NotifyDiskWriteable() {
 	c.rd.post(request{retryFiles: true})
 }
 
-// Sync waits until what the processes of o have written so far is in the log file
-// and among the last lines, an unfinished last line included, or until timeout has
-// passed; it tells which. Output that a stalled stdout or stderr holds up is left
-// in the pipe. It is for the moment after a process has died.
-func (c *Console) Sync(o *Output, timeout time.Duration) bool {
-	if o == nil || o.pipes[stdout] == nil {
-		return true
-	}
-	return c.wait(request{sync: o}, time.Now().Add(timeout))
+// Sync waits until what the processes of an instance have written so far is in the
+// log file and among the last lines, an unfinished last line included, or until
+// timeout has passed; it tells which. Output that a stalled stdout or stderr holds up
+// is left in the pipe. It is for the moment after a process has died.
+func (c *Console) Sync(jobName, instance string, timeout time.Duration) bool {
+	return c.wait(request{sync: &jobKey{jobName, instance}}, time.Now().Add(timeout))
 }
 
 // Flush waits until everything that is in the pipes and buffers has been written,

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/sys/unix"
 
@@ -343,21 +344,20 @@ func TestLongLinesAreSplit(t *testing.T) {
 		p.out(text)
 		p.exit()
 		f.Flush(time.Now().Add(patience))
-		var joined strings.Builder
+		var lines []string
 		eventually(t, "all of the line", func() bool {
-			joined.Reset()
-			for i, l := range strings.Split(strings.TrimSuffix(f.out.String(), "\n"), "\n") {
-				rest, ok := strings.CutPrefix(l, map[bool]string{true: "j | ", false: "j + "}[i == 0])
-				if !ok && l != "" {
-					t.Fatalf("line %d begins with %q", i, l[:min(len(l), 10)])
-				}
-				if strings.ContainsRune(rest, '\ufffd') {
-					t.Fatalf("line %d cuts a character", i)
-				}
-				joined.WriteString(rest)
+			var joined strings.Builder
+			lines = strings.SplitAfter(f.out.String(), "\n")
+			for _, l := range lines {
+				joined.WriteString(strings.TrimSuffix(l[min(len(l), len("j | ")):], "\n"))
 			}
-			return joined.String() == text
+			return joined.String() == text && lines[len(lines)-1] == ""
 		})
+		for i, l := range lines[:len(lines)-1] {
+			if want := map[bool]string{true: "j | ", false: "j + "}[i == 0]; !strings.HasPrefix(l, want) || !utf8.ValidString(l) {
+				t.Errorf("line %d: %.20q…, valid %v", i, l, utf8.ValidString(l))
+			}
+		}
 	})
 }
 
@@ -377,7 +377,7 @@ func TestSyncFlushesAnUnfinishedLine(t *testing.T) {
 	f := newFixture(t, Options{})
 	p := openProcess(t, f.Console, "j", "")
 	p.out("whole\nunfinished") // a child keeps the pipe open
-	if !f.Sync(p.Output, patience) {
+	if !f.Sync(p.job.key.job, p.job.key.instance, patience) {
 		t.Fatal("Sync timed out")
 	}
 	tail := f.Tail("j", "", 10)

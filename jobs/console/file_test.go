@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/test/need"
 )
 
 // fileFixture is a Console that writes nothing but log files.
@@ -142,7 +144,7 @@ func TestLogFileCannotBeWritten(t *testing.T) {
 func TestLogFileOnFullDisk(t *testing.T) {
 	dir := t.TempDir()
 	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=64k"); err != nil {
-		t.Skip(err) // needs the right to mount
+		need.Skip(t, "%v", err) // needs the right to mount
 	}
 	t.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
 	f := fileFixture(t, Options{LogDir: dir})

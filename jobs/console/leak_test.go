@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"tend/test/need"
 )
 
 type resources struct {
@@ -20,7 +22,7 @@ func measure(t *testing.T) resources {
 	t.Helper()
 	fds, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
-		t.Skip(err)
+		need.Skip(t, "%v", err)
 	}
 	tasks, _ := os.ReadDir("/proc/self/task")
 	runtime.GC()
@@ -90,7 +92,7 @@ func TestCloseLeavesNothing(t *testing.T) {
 		}
 		p := openProcess(t, c, "j", "")
 		p.out("x\n")
-		c.Sync(p.Output, patience)
+		c.Sync(p.job.key.job, p.job.key.instance, patience)
 		c.Close()
 		p.exit()
 	}
@@ -111,7 +113,7 @@ func TestIdleCost(t *testing.T) {
 	const services = 1000
 	var limit unix.Rlimit
 	if _ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); limit.Cur < 5*services {
-		t.Skipf("only %d descriptors are allowed", limit.Cur)
+		need.Skip(t, "only %d descriptors are allowed", limit.Cur)
 	}
 	f := newFixture(t, Options{})
 	before := measure(t)
@@ -148,7 +150,7 @@ func TestIdleCost(t *testing.T) {
 func TestManyPipes(t *testing.T) {
 	var limit unix.Rlimit
 	if _ = unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); limit.Cur < 4000 {
-		t.Skipf("only %d descriptors are allowed", limit.Cur)
+		need.Skip(t, "only %d descriptors are allowed", limit.Cur)
 	}
 	f := newFixture(t, Options{Format: Raw})
 	var open []*process

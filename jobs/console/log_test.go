@@ -92,6 +92,20 @@ func TestLogNeverWaits(t *testing.T) {
 	}
 }
 
+func TestLogLineComesAfterTheJobsLastWords(t *testing.T) {
+	f := newFixture(t, Options{})
+	var want strings.Builder
+	p := openProcess(t, f.Console, "j", "")
+	for i := range 500 {
+		p.err(fmt.Sprintf("last words %d\nunfinished", i))
+		f.Sync("j", "", patience)
+		f.Log().Notice().Job("j", "").Msgf("ended %d", i)
+		p.err("\n")
+		fmt.Fprintf(&want, "j | last words %d\nj | unfinished\ntend | j: ended %d\n", i, i)
+	}
+	f.err.wants(t, want.String())
+}
+
 func TestLogLinesDoNotCutJobsLines(t *testing.T) {
 	f := newFixture(t, Options{Format: Raw})
 	p := openProcess(t, f.Console, "j", "")

@@ -261,11 +261,16 @@ func (n *nullDevice) open(c *Console) (in, out int, err error) {
 		unix.Close(p[0])
 		return -1, -1, fmt.Errorf("cannot make a pipe in place of /dev/null: %w", err)
 	}
+	discard := &pipe{fd: q[0]}
 	c.mu.Lock()
-	c.addPipe(&pipe{fd: q[0]})
-	err = c.rd.watch(q[0])
+	c.addPipe(discard)
+	if err = c.rd.watch(q[0]); err != nil {
+		c.dropPipe(discard)
+	}
 	c.mu.Unlock()
 	if err != nil {
+		unix.Close(p[0])
+		unix.Close(q[1])
 		return -1, -1, fmt.Errorf("cannot watch a pipe in place of /dev/null: %w", err)
 	}
 	n.opened, n.in, n.out = true, p[0], q[1]

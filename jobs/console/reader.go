@@ -42,7 +42,7 @@ type pipe struct {
 
 // request is something that the reader is asked to do between two rounds.
 type request struct {
-	sync       *Output
+	sync       *jobKey
 	flush      bool
 	retryFiles bool
 	done       chan struct{} // closed when done; nil: nobody waits
@@ -463,9 +463,7 @@ func (r *reader) serve() {
 	for _, q := range requests {
 		switch {
 		case q.sync != nil:
-			for _, p := range q.sync.pipes {
-				r.drain(p)
-			}
+			r.drainJob(*q.sync)
 		case q.flush:
 			r.beginFlush(q)
 			continue
@@ -475,6 +473,23 @@ func (r *reader) serve() {
 		if q.done != nil {
 			close(q.done)
 		}
+	}
+}
+
+// drainJob reads what the pipes of a job hold now, and first those of stdout.
+func (r *reader) drainJob(k jobKey) {
+	var pipes [2][]*pipe
+	r.c.mu.Lock()
+	if j := r.c.jobs[k]; j != nil && j.open > 0 {
+		for _, p := range r.c.pipes {
+			if p != nil && p.out != nil && p.out.job == j {
+				pipes[p.stream] = append(pipes[p.stream], p)
+			}
+		}
+	}
+	r.c.mu.Unlock()
+	for _, p := range slices.Concat(pipes[stdout], pipes[stderr]) {
+		r.drain(p)
 	}
 }
 

@@ -70,7 +70,7 @@ func TestTailOfNothing(t *testing.T) {
 	}
 	p := openProcess(t, f.Console, "j", "")
 	p.out("x\n")
-	f.Sync(p.Output, patience)
+	f.Sync(p.job.key.job, p.job.key.instance, patience)
 	if got := f.Tail("j", "", 0); got != nil {
 		t.Errorf("Tail = %v", got)
 	}
@@ -80,7 +80,7 @@ func TestFollow(t *testing.T) {
 	f := newFixture(t, Options{})
 	p := openProcess(t, f.Console, "j", "")
 	p.out("before\n")
-	f.Sync(p.Output, patience)
+	f.Sync(p.job.key.job, p.job.key.instance, patience)
 	tail, fol := f.Follow("j", "", 5)
 	if len(tail) != 1 || tail[0].Text != "before" {
 		t.Errorf("tail = %v", tail)
@@ -89,7 +89,7 @@ func TestFollow(t *testing.T) {
 	for i := range lines {
 		p.out(fmt.Sprintf("%d\n", i))
 	}
-	f.Sync(p.Output, patience)
+	f.Sync(p.job.key.job, p.job.key.instance, patience)
 	for i := range followLines {
 		if l := <-fol.Lines(); l.Text != fmt.Sprint(i) {
 			t.Fatalf("line %q, want %d", l.Text, i)
@@ -107,7 +107,7 @@ func TestFollow(t *testing.T) {
 	}
 	fol.Close()
 	q.err("unheard\n")
-	f.Sync(q.Output, patience)
+	f.Sync(q.job.key.job, q.job.key.instance, patience)
 	if len(fol.Lines()) != 0 {
 		t.Error("a closed Follower gets lines")
 	}
@@ -137,7 +137,7 @@ func TestGoneJobsAreBounded(t *testing.T) {
 		t.Error("the last job is not kept")
 	}
 	stays.out("here\n")
-	f.Sync(stays.Output, patience)
+	f.Sync(stays.job.key.job, stays.job.key.instance, patience)
 	if got := f.Tail("stays", "", 1); len(got) != 1 {
 		t.Error("a job with open output is not kept")
 	}

@@ -28,7 +28,7 @@ const (
 )
 
 // sink is stdout or stderr: a ring of bytes that the reader fills and one thread
-// writes out, and the waiting lines of tend's own log, which go first.
+// writes out, and the waiting lines of tend's own log.
 type sink struct {
 	c        *Console
 	fd       int
@@ -46,8 +46,10 @@ type sink struct {
 	// The bytes to write are buf[r:w], or when wrap is not negative buf[r:wrap] and
 	// then buf[:w]. Regions are contiguous so that a line never has to be cut.
 	r, w, wrap int
-	top        int // pages of buf below this have been touched
+	top        int   // pages of buf below this have been touched
+	in, out    int64 // bytes committed and written in all
 	log, spare []byte
+	marks      []mark
 	lost       int // lines of the log that did not fit
 	sleeping   bool
 	starved    bool // the reader wants to know of room
@@ -58,6 +60,14 @@ type sink struct {
 	midline bool
 	said    bool // that writing does not work
 	dropped int64
+}
+
+// mark is the end of some lines of tend's own log that came when jobs had written
+// after bytes in all. Those go first, so that a job's last words stand before our
+// line about its end.
+type mark struct {
+	after int64
+	end   int
 }
 
 func newSink(c *Console, fd int, name string) (*sink, error) {
@@ -106,6 +116,7 @@ func (s *sink) reserve(min int) []byte {
 func (s *sink) commit(n int) {
 	s.mu.Lock()
 	s.w += n
+	s.in += int64(n)
 	s.top = max(s.top, s.w)
 	wake := s.sleeping && (s.wrap >= 0 || s.w-s.r >= sinkWrite/2)
 	if wake {
@@ -145,6 +156,10 @@ func (s *sink) post(line []byte, l *Log) {
 		fallthrough
 	default:
 		s.log = append(s.log, line...)
+		if n := len(s.marks); n == 0 || s.marks[n-1].after != s.in {
+			s.marks = append(s.marks, mark{after: s.in})
+		}
+		s.marks[len(s.marks)-1].end = len(s.log)
 	}
 	s.mu.Unlock()
 	s.kick()
@@ -238,16 +253,42 @@ func (s *sink) next() (log, out []byte, ok bool) {
 			out = out[:sinkWrite]
 		}
 	}
-	log, s.log = s.log, s.spare[:0]
+	return s.takeLog(), out[:s.untilMark(len(out))], true
+}
+
+// takeLog returns the lines of the log that are due.
+func (s *sink) takeLog() []byte {
+	due := 0
+	for due < len(s.marks) && s.marks[due].after <= s.out {
+		due++
+	}
+	if due == 0 {
+		return nil
+	}
+	log, end := s.log[:s.marks[due-1].end], s.marks[due-1].end
+	s.log = append(s.spare[:0], s.log[end:]...)
 	s.spare = nil
-	return log, out, true
+	s.marks = s.marks[:copy(s.marks, s.marks[due:])]
+	for i := range s.marks {
+		s.marks[i].end -= end
+	}
+	return log
+}
+
+// untilMark returns how many of the next n bytes of jobs go before a line of the log.
+func (s *sink) untilMark(n int) int {
+	if len(s.marks) == 0 {
+		return n
+	}
+	return int(min(int64(n), s.marks[0].after-s.out))
 }
 
 // release takes back what next has given.
 func (s *sink) release(log []byte, n int) {
 	s.mu.Lock()
 	s.r += n
-	if cap(log) <= pageSize {
+	s.out += int64(n)
+	if log != nil && cap(log) <= pageSize {
 		s.spare = log
 	}
 	wake := false

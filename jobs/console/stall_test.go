@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs"
+	"tend/test/need"
 )
 
 // fill writes numbered lines until none is taken any more for a while.
@@ -58,7 +59,7 @@ func TestStalledStdoutBlocksOnlyItsWriters(t *testing.T) {
 	if c.Flush(time.Now().Add(50 * time.Millisecond)) {
 		t.Error("Flush says that all has been written while nobody reads")
 	}
-	if !c.Sync(a.Output, patience) {
+	if !c.Sync(a.job.key.job, a.job.key.instance, patience) {
 		t.Error("Sync waits for a reader of stdout")
 	}
 
@@ -207,7 +208,7 @@ func TestMutedTerminal(t *testing.T) {
 	p.out("hidden\n")
 	p.err("stderr is no terminal\n")
 	errs.wants(t, "j | stderr is no terminal\n")
-	c.Sync(p.Output, patience)
+	c.Sync(p.job.key.job, p.job.key.instance, patience)
 	if tail := c.Tail("j", "", 9); len(tail) != 2 {
 		t.Errorf("Tail = %v", tail)
 	}
@@ -224,7 +225,7 @@ func openTerminalPair(t *testing.T) (master, slave int) {
 	t.Helper()
 	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		t.Skip(err) // no devpts here
+		need.Skip(t, "%v", err) // no devpts here
 	}
 	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
 		t.Fatal(err)
@@ -267,7 +268,7 @@ func TestDescriptorsByConsole(t *testing.T) {
 	} else {
 		o.Close()
 	}
-	if o := open(jobs.ConsoleOutput, 12345); o.Stdout != out.fd() {
+	if o := open(jobs.ConsoleOutput, os.Geteuid()+1); o.Stdout != out.fd() {
 		t.Errorf("output of another user, with pipes that can be made writable: %+v", o)
 	} else {
 		var st unix.Stat_t
@@ -286,7 +287,7 @@ func TestConsoleOutputIsCopiedWhereItCannotBeOpened(t *testing.T) {
 	errs := newCapture(t, false)
 	c := newConsole(t, Options{Stdout: int(f.Fd()), Stderr: errs.fd(), LogDir: t.TempDir()})
 	for range 2 {
-		o, err := c.Open(Spec{Job: "j", Console: jobs.ConsoleOutput, UID: 12345})
+		o, err := c.Open(Spec{Job: "j", Console: jobs.ConsoleOutput, UID: os.Geteuid() + 1})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -303,7 +304,7 @@ func TestConsoleOutputIsCopiedWhereItCannotBeOpened(t *testing.T) {
 
 func TestOtherUserOpensStdoutByPath(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root to run a program as another user")
+		need.Skip(t, "needs root to run a program as another user")
 	}
 	f := newFixture(t, Options{})
 	for _, uid := range []int{0, 12345} {
