@@ -83,7 +83,7 @@ func spawn(t testing.TB, r *Reaper, owner Owner, script string, env ...string) i
 	return pid
 }
 
-const patience = 10 * time.Second
+const patience = 20 * time.Second
 
 // until polls a condition.
 func until(t testing.TB, what string, cond func() bool) {
@@ -136,8 +136,12 @@ func waitFile(t testing.TB, path string) int {
 	return n
 }
 
-// lives says whether pid is there and not a zombie.
+// lives says whether pid is there and not a zombie. A file of that name in /proc is
+// not enough: one of our own threads may have got the number.
 func lives(pid int) bool {
+	if _, err := os.Stat("/proc/self/task/" + itoa(pid)); err == nil {
+		return false
+	}
 	b, err := os.ReadFile("/proc/" + itoa(pid) + "/stat")
 	if err != nil {
 		return false
