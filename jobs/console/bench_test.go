@@ -177,7 +177,7 @@ func benchConsole(b *testing.B, o Options, pipeSize int) {
 			b.Fatal(err)
 		}
 		if pipeSize > 0 {
-			o.pipes[stdout].size = -1
+			o.pipes[stdout].fixed = true
 			_, _ = unix.FcntlInt(uintptr(o.Stdout), unix.F_SETPIPE_SZ, pipeSize)
 		}
 		pid := benchWriter(b, o.Stdout)

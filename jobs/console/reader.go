@@ -33,7 +33,8 @@ type pipe struct {
 	stream uint8
 	parked bool // not in the epoll set, since its sink has no room
 	cont   bool // the line in progress has had a part passed on
-	size   int  // capacity as far as it is known; -1: cannot be grown
+	size   int  // capacity; 0: not known yet
+	fixed  bool // it cannot be grown
 	read   int  // bytes during a flush
 	// carry is what has been read and not passed on: the start of a line, or more
 	// when the sink had no room.
@@ -71,6 +72,7 @@ type reader struct {
 	saved               int    // bytes of it
 	lost                int64  // bytes of log files that were given up
 	said                error  // why log files cannot be written, once it has been said
+	busy                bool   // a pipe was full: more is about to come, and is written with it
 	touched             bool   // something is to be given back when it is quiet
 	head                []byte // scratch for JSON
 }
@@ -169,6 +171,8 @@ func (r *reader) round() bool {
 		return false
 	}
 	r.ready = r.ready[:0]
+	busy := r.busy
+	r.busy = false
 	for _, e := range r.events[:n] {
 		if int(e.Fd) == r.event {
 			var b [8]byte
@@ -190,10 +194,12 @@ func (r *reader) round() bool {
 	}
 	r.serve()
 	r.finishFlush(n)
-	for _, s := range r.c.sinks {
-		s.kick()
+	if !r.busy || len(r.flushing) > 0 {
+		for _, s := range r.c.sinks {
+			s.kick()
+		}
 	}
-	if n == 0 && err == nil && len(r.flushing) == 0 {
+	if n == 0 && err == nil && !busy && len(r.flushing) == 0 {
 		r.trim()
 	}
 	return true
@@ -204,6 +210,8 @@ func (r *reader) timeout() int {
 	switch {
 	case len(r.flushing) > 0 && !r.blocked && !r.stalled():
 		return 0
+	case r.busy:
+		return 1
 	case r.touched:
 		return int(quiet.Milliseconds())
 	}
@@ -290,7 +298,7 @@ func (r *reader) readPipe(p *pipe) bool {
 		return false
 	}
 	p.read += n
-	if n > pageSize {
+	if n >= pageSize {
 		r.touched = true
 		r.grow(p, n)
 	}
@@ -322,7 +330,8 @@ func (r *reader) grow(p *pipe, n int) {
 	if p.size == 0 {
 		p.size, _ = unix.FcntlInt(uintptr(p.fd), unix.F_GETPIPE_SZ, 0)
 	}
-	if p.size <= 0 || p.size >= readSize || n < p.size/2 {
+	r.busy = r.busy || n >= p.size/2
+	if p.fixed || p.size <= 0 || p.size >= readSize || n < p.size/2 {
 		return
 	}
 	for size := readSize; size > p.size; size /= 2 {
@@ -331,7 +340,7 @@ func (r *reader) grow(p *pipe, n int) {
 			return
 		}
 	}
-	p.size = -1
+	p.fixed = true
 }
 
 // consume passes on the lines of data, which lies in buf; final asks also for an
