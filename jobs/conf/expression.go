@@ -31,8 +31,12 @@ func (f *file) expression() *event.Operator {
 		return nil
 	}
 	if op := b.Mixed(); op != nil {
-		f.warn(pos{off: op.Col - 1, line: op.Line}, len(op.Kind.String()),
-			"and and or are mixed without parentheses; both bind alike, from left to right: "+tree.String())
+		msg := "and and or are mixed without parentheses; both bind alike, from left to right"
+		const long = 200 // longer ones show nothing to the eye
+		if text := tree.String(); len(text) <= long {
+			msg += ": " + text
+		}
+		f.warn(pos{off: op.Col - 1, line: op.Line}, len(op.Kind.String()), msg)
 	}
 	f.nextLine()
 	return tree

@@ -19,6 +19,10 @@ type file struct {
 	table []stanza
 	found Errors
 
+	// The lines of what this file has defined already, 0 for nothing.
+	defined         [jobs.NumProcesses]int
+	startOn, stopOn int
+
 	begin pos  // of the stanza
 	wrong bool // something in the stanza is
 	after resume
@@ -49,7 +53,7 @@ func (f *file) stanzas() {
 		if !f.wrong {
 			continue
 		}
-		if len(f.found) >= maxErrors {
+		if len(f.found.Fatal()) >= maxErrors {
 			f.note(f.pos, 0, "too many errors", false)
 			return
 		}
@@ -252,7 +256,23 @@ func (f *file) report(at pos, width int, msg string) {
 }
 
 // warn notes something that does not make the stanza wrong.
-func (f *file) warn(at pos, width int, msg string) { f.note(at, width, msg, true) }
+func (f *file) warn(at pos, width int, msg string) {
+	if len(f.found) < maxErrors {
+		f.note(at, width, msg, true)
+	}
+}
+
+// again warns when the stanza takes the place of one in an earlier line of the same
+// file, where that is more likely a mistake than meant, and remembers its own.
+func (f *file) again(what string, line *int, hint string) {
+	if f.wrong {
+		return
+	}
+	if *line > 0 {
+		f.warn(f.begin, len(what), fmt.Sprintf("this takes the place of %s in line %d%s", what, *line, hint))
+	}
+	*line = f.begin.line
+}
 
 func (f *file) note(at pos, width int, msg string, warning bool) {
 	f.found = append(f.found, &Error{File: f.path, Line: at.line, Column: at.column(), Width: width, Msg: msg, Warning: warning})

@@ -27,6 +27,9 @@ func seed(f *testing.F) {
 			f.Add(src)
 		}
 	}
+	for _, tt := range verdicts {
+		f.Add([]byte(tt.in))
+	}
 	f.Add([]byte("usage \"a\\ b'\"'\"' \\\\ c\"\nexec a \\\n \"b\n c\" \\$X\n"))
 	f.Add([]byte("start on (\"and\" \"or\"=1 or ((a $X) and b =x !=y))\nrespawn delay 1 2\n"))
 }

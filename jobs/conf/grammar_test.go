@@ -93,8 +93,8 @@ func TestBlock(t *testing.T) {
 	}
 }
 
-// TestVerdicts has the vectors of appendix B of the reference.
-func TestVerdicts(t *testing.T) {
+// verdicts has the vectors of appendix B of the reference.
+var verdicts = func() []struct{ in, want string } {
 	const (
 		token      = "1: Expected token"
 		unexpected = "1: Unexpected token"
@@ -112,7 +112,7 @@ func TestVerdicts(t *testing.T) {
 		variable   = "1: Expected variable name before value"
 		parens     = "1: Mismatched parentheses"
 	)
-	tests := []struct{ in, want string }{
+	return []struct{ in, want string }{
 		{"", "ok"}, {"\xef\xbb\xbfusage x", unknown}, {"author", token}, {"description a b", unexpected},
 		{`"usage" x`, unknown}, {"USAGE x", unknown}, {"exec", token}, {"exec # c", token},
 		{"exec echo it's\nusage foo\n", "3: Unterminated quoted string"},
@@ -161,7 +161,10 @@ func TestVerdicts(t *testing.T) {
 		{"respawn delay 5 1", "1: Illegal interval"}, {"respawn delay 1 2 3", unexpected},
 		{"kill scope job", "ok"}, {"kill scope group", "ok"}, {"kill scope all", unknown}, {"kill scope", token},
 	}
-	for _, tt := range tests {
+}()
+
+func TestVerdicts(t *testing.T) {
+	for _, tt := range verdicts {
 		if got := verdict([]byte(tt.in)); got != tt.want && (tt.want == "ok" || !strings.HasPrefix(got, tt.want)) {
 			t.Errorf("%q: %s, want %s", tt.in, got, tt.want)
 		}
@@ -211,6 +214,12 @@ func TestWarnings(t *testing.T) {
 		{"start on (a or b) and c", ""},
 		{"start on (a or b) and (c or d)", ""},
 		{"manual # c", ""},
+		{"exec a\n script\nend script", "x.conf:2:2: warning: this takes the place of the process in line 1"},
+		{"pre-start exec a\npre-start exec b\nexec c", "x.conf:2:1: warning: this takes the place of pre-start in line 1"},
+		{"start on a\nstart on b", "x.conf:2:1: warning: this takes the place of start on in line 1; conditions are joined by or"},
+		{"start on a\nmanual\nstart on b", ""},
+		{"stop on a\nstop on b\nstop on c", "x.conf:2:1: warning: this takes the place of stop on in line 1; conditions are joined by or; " +
+			"x.conf:3:1: warning: this takes the place of stop on in line 2; conditions are joined by or"},
 	}
 	for _, tt := range tests {
 		class, found := new(Parser).Parse("x", "x.conf", []byte(tt.in))

@@ -69,8 +69,18 @@ func (f *file) process(kind jobs.Process) {
 // exec reads a command line. It is kept as it is written, for the shell.
 func (f *file) exec(kind jobs.Process) {
 	t := f.next(endOfLine, false)
-	f.class.Processes[kind] = &jobs.Command{Text: string(t.text), Line: f.begin.line}
+	f.define(kind, &jobs.Command{Text: string(t.text), Line: f.begin.line})
 	f.end()
+}
+
+// define sets what a process runs; the last one counts.
+func (f *file) define(kind jobs.Process, c *jobs.Command) {
+	what := "the process"
+	if kind != jobs.Main {
+		what = kind.String()
+	}
+	f.again(what, &f.defined[kind], "")
+	f.class.Processes[kind] = c
 }
 
 // script reads the lines up to "end script".
@@ -85,7 +95,7 @@ func (f *file) script(kind jobs.Process) {
 		f.report(f.pos, 0, "Unterminated block; script opened at "+f.place(f.begin))
 		return
 	}
-	f.class.Processes[kind] = &jobs.Command{Text: text, Script: true, Line: f.begin.line}
+	f.define(kind, &jobs.Command{Text: text, Script: true, Line: f.begin.line})
 }
 
 func (f *file) start() {
@@ -94,6 +104,7 @@ func (f *file) start() {
 	case f.wrong:
 	case string(t.text) == "on":
 		f.class.StartOn = f.expression()
+		f.again("start on", &f.startOn, "; conditions are joined by or")
 	case string(t.text) == "timeout" && !f.Upstart:
 		f.class.StartTimeout = f.seconds("Illegal interval, expected number of seconds")
 		f.end()
@@ -108,12 +119,13 @@ func (f *file) stop() {
 		f.unknown(t, "stop takes on")
 	}
 	f.class.StopOn = f.expression()
+	f.again("stop on", &f.stopOn, "; conditions are joined by or")
 }
 
 // manual and debug do not ask for the end of the line: what follows them is a
 // stanza of its own.
 func (f *file) manual() {
-	f.class.StartOn = nil
+	f.class.StartOn, f.startOn = nil, 0
 	f.nothingBehind("manual")
 }
 

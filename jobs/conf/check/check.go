@@ -18,7 +18,7 @@ import (
 const usage = `Usage: tend check [OPTION...] [PATH...]
 
 Checks job files and overrides without running anything. PATH is a file or a
-directory; the default is $UPSTART_CONFDIR or /etc/init.
+directory; the default is $TEND_CONFDIR, $UPSTART_CONFDIR or /etc/init.
 
       --json       print the findings as JSON
       --upstart    refuse what Upstart 1.13 does not know
@@ -59,7 +59,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 		}
 	}
 	if len(paths) == 0 {
-		paths = []string{defaultDir()}
+		paths = defaultDirs()
 	}
 	for _, path := range paths {
 		if err := c.path(path); err != nil {
@@ -80,11 +80,16 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-func defaultDir() string {
-	if dir := os.Getenv("UPSTART_CONFDIR"); dir != "" {
-		return dir
+// defaultDirs are the directories that tend reads when its options name none.
+func defaultDirs() []string {
+	dirs := strings.FieldsFunc(os.Getenv("TEND_CONFDIR"), func(r rune) bool { return r == ':' })
+	if len(dirs) > 0 {
+		return dirs
 	}
-	return "/etc/init"
+	if dir := os.Getenv("UPSTART_CONFDIR"); dir != "" {
+		return []string{dir}
+	}
+	return []string{"/etc/init"}
 }
 
 // cause is an error without the path that the message names already.
