@@ -26,11 +26,6 @@ const (
 	traceback   = "single"
 )
 
-// spareThreads is how many threads Threads makes: for the two processors, the
-// signal thread, the reaping thread, the writers of standard output and error, and
-// for blocking system calls that the scheduler replaces the caller's thread in.
-const spareThreads = 12
-
 // carried is put before the name of a variable that the runtime reads before main,
 // to keep its value for the jobs when this process starts itself without it.
 const carried = "TEND_CARRY_"
@@ -48,9 +43,17 @@ var early = [...]string{"GODEBUG", "GOTRACEBACK"}
 //
 // It calls Path, so that a later change of directory does not matter.
 func Prepare() error {
-	runtime.GOMAXPROCS(processors)
-	debug.SetGCPercent(gcPercent)
-	debug.SetMemoryLimit(memoryLimit)
+	// Each of these stops the world even when it changes nothing, and a command
+	// waits for us.
+	if runtime.GOMAXPROCS(0) != processors {
+		runtime.GOMAXPROCS(processors)
+	}
+	if os.Getenv("GOGC") != "" {
+		debug.SetGCPercent(gcPercent)
+	}
+	if os.Getenv("GOMEMLIMIT") != "" {
+		debug.SetMemoryLimit(memoryLimit)
+	}
 	debug.SetTraceback(traceback)
 	Path()
 	err := again()
@@ -170,25 +173,4 @@ func CloseOnExec() {
 	for fd := 3; fd < 1024; fd++ {
 		unix.CloseOnExec(fd)
 	}
-}
-
-// Threads makes all threads that will be needed and leaves them to the scheduler,
-// which reuses idle threads before it makes new ones and never ends them. A thread
-// that cannot be made later, under a pids limit, would be the end of the program. It
-// takes about as long as starting a program, so it is for those who run jobs.
-func Threads() {
-	const n = spareThreads
-	begin, ready := make(chan struct{}), make(chan struct{})
-	for range n {
-		go func() {
-			runtime.LockOSThread()
-			ready <- struct{}{}
-			<-begin
-			runtime.UnlockOSThread()
-		}()
-	}
-	for range n {
-		<-ready
-	}
-	close(begin)
 }
