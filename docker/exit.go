@@ -3,6 +3,7 @@ package docker
 import (
 	"os"
 	"strings"
+	"time"
 
 	"tend/jobs/engine"
 )
@@ -14,6 +15,9 @@ const (
 	terminateLog = "/dev/termination-log"
 	// terminationLimit is what Kubernetes keeps of the termination message.
 	terminationLimit = 4096
+	// outputPatience is how long the last output of a dead process may take to
+	// arrive here.
+	outputPatience = 100 * time.Millisecond
 )
 
 // essentialEnded stops the container because an essential job has ended.
@@ -94,6 +98,7 @@ func (s *Supervisor) writeTerminationLog(line string) {
 	defer f.Close()
 	text := s.stop.reason + "\n" + line + "\n"
 	if s.culprit.job != "" {
+		s.console.Sync(s.culprit.job, s.culprit.name, outputPatience)
 		var tail strings.Builder
 		for _, l := range s.console.Tail(s.culprit.job, s.culprit.name, 64) {
 			tail.WriteString(l.Text)
