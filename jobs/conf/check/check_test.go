@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tend/test/need"
 )
 
 // tree makes files in a directory of the test's own and goes there.
@@ -31,7 +33,7 @@ func run(args ...string) (code int, stdout, stderr string) {
 func needShell(t *testing.T) {
 	t.Helper()
 	if shellPath() == "" {
-		t.Skip("no /bin/sh")
+		need.Skip(t, "no /bin/sh")
 	}
 }
 

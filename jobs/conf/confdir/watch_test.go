@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/test/need"
 )
 
 // watched is a tree that is being watched.
@@ -202,7 +204,7 @@ func TestOverflow(t *testing.T) {
 	}
 	limit, err := os.ReadFile("/proc/sys/fs/inotify/max_queued_events")
 	if err != nil || len(strings.TrimSpace(string(limit))) > 5 {
-		t.Skipf("limit of %s changes, %v", limit, err)
+		need.Skip(t, "limit of %s changes, %v", limit, err)
 	}
 	dir := t.TempDir()
 	write(t, dir+"/a.conf", "exec a")
