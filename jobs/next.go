@@ -19,7 +19,8 @@ func (a Alive) With(p Process) Alive { return a | 1<<p }
 // stopping. Without it that is a cancelled stop, back to running.
 //
 // Goal Respawn is Start in all states but those in which a main process that has
-// died waits for the end of a hook: there the job goes round by way of stopping.
+// died would be missed by the next state: spawned, and the two in which a hook runs
+// beside main. From there the job goes round by way of stopping.
 func Next(s State, g Goal, alive Alive, restart bool) State {
 	switch s {
 	case Waiting:
@@ -34,12 +35,9 @@ func Next(s State, g Goal, alive Alive, restart bool) State {
 	case PreStart:
 		return unlessStopped(g, Spawned)
 	case Spawned:
-		return unlessStopped(g, PostStart)
+		return unlessGoingRound(g, PostStart)
 	case PostStart:
-		if g == Respawn {
-			return Stopping
-		}
-		return unlessStopped(g, Running)
+		return unlessGoingRound(g, Running)
 	case Running:
 		// Pre-stop is for a main process that could still be asked to go, or that
 		// may yet cancel the stop.
@@ -70,4 +68,11 @@ func unlessStopped(g Goal, next State) State {
 		return Stopping
 	}
 	return next
+}
+
+func unlessGoingRound(g Goal, next State) State {
+	if g == Respawn {
+		return Stopping
+	}
+	return unlessStopped(g, next)
 }

@@ -65,7 +65,7 @@ func TestNextIsUpstarts(t *testing.T) {
 		{Starting, 0, Security, Stopping, Security},
 		{Security, 0, PreStart, Stopping, PreStart},
 		{PreStart, 0, Spawned, Stopping, Spawned},
-		{Spawned, mainAlive, PostStart, Stopping, PostStart},
+		{Spawned, mainAlive, PostStart, Stopping, Stopping}, // Upstart: post-start, and running without a process
 		{PostStart, mainAlive, Running, Stopping, Stopping},
 		{Running, mainAlive, Stopping, PreStop, Stopping},
 		{Running, 0, Stopping, Stopping, Stopping},

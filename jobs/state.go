@@ -6,8 +6,9 @@ package jobs
 // Goal is where an instance is heading.
 type Goal uint8
 
-// The goals. The zero value is Stop. Respawn is transient: main died while
-// post-start or pre-stop runs, and the job is to go round once that has ended.
+// The goals. The zero value is Stop. Respawn is transient: main has died while it
+// was starting, or while post-start or pre-stop runs, and the job is to go round once
+// that has ended.
 const (
 	Stop Goal = iota
 	Start

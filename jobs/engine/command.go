@@ -202,6 +202,7 @@ func (m *Machine) startByEvents(c *class) {
 		m.halt.started[who] = true
 	}
 	j := m.instanceFor(c, name)
+	j.late = m.halt != nil
 	m.dropFDs(&j.newFDs)
 	j.newFDs = takeFDs(causes)
 	if fds := descriptorList(j.newFDs); fds != "" {

@@ -24,8 +24,11 @@ func (m *Machine) setGoal(j *job, g jobs.Goal) {
 // (reference 9, 16) and the delay before a respawn. A hook that is found running by
 // a stop gets one kill timeout to end by itself (9, 15).
 func (m *Machine) changeGoal(j *job, g jobs.Goal) {
+	if g == jobs.Start && j.mainDied() {
+		g = jobs.Respawn // or it would go on to running without a process
+	}
 	m.setGoal(j, g)
-	if g == jobs.Start {
+	if g != jobs.Stop {
 		if j.state < jobs.Stopping && !j.restart {
 			j.asked = false // the run goes on
 		}
@@ -50,6 +53,11 @@ func (m *Machine) changeGoal(j *job, g jobs.Goal) {
 			m.advance(j)
 		}
 	}
+}
+
+// mainDied tells whether main has ended while a hook runs beside it.
+func (j *job) mainDied() bool {
+	return (j.state == jobs.PostStart || j.state == jobs.PreStop) && j.def.Processes[jobs.Main] != nil && !j.runs(jobs.Main)
 }
 
 // advance takes the job from a state whose work is done to the next, and through

@@ -27,7 +27,7 @@ func (m *Machine) spawned(in Spawned) {
 
 func (m *Machine) execed(in Execed) {
 	j := m.jobs[in.Job]
-	if j == nil || in.Process != jobs.Main || in.PID != 0 && in.PID != j.pids[jobs.Main] {
+	if j == nil || in.Process != jobs.Main || j.pids[jobs.Main] == 0 || in.PID != 0 && in.PID != j.pids[jobs.Main] {
 		return
 	}
 	m.mainExeced(j)
@@ -61,15 +61,17 @@ func (m *Machine) spawnFailed(in SpawnFailed) {
 	j.pids[in.Process] = 0
 	j.flying &^= 1 << in.Process
 	reason := in.Process.String() + " could not be started: " + in.Err
-	m.warn(j, reason)
 	p, state := in.Process, j.state
 	switch {
 	case p == jobs.PostStartProcess && state == jobs.PostStart, p == jobs.PreStopProcess && state == jobs.PreStop:
+		m.warn(j, reason)
 		m.advance(j)
 	case p == jobs.Main && state == jobs.Killed:
+		m.warn(j, reason)
 		m.mainGone(j)
 	case p == jobs.Main && state != jobs.Spawned:
 		// It has been overtaken by a stop, which goes on by itself.
+		m.warn(j, reason)
 	default:
 		m.fail(j, failure{process: p.String(), reason: reason, status: max(in.Status, 1)}, Notice{Process: p})
 		m.setGoal(j, jobs.Stop)
@@ -223,7 +225,7 @@ func (m *Machine) respawn(j *job, in Exited, hook bool) {
 	})
 	j.looping = true
 	j.delay = m.nextDelay(j)
-	if hook {
+	if hook || j.state == jobs.Spawned {
 		m.setGoal(j, jobs.Respawn)
 	}
 }

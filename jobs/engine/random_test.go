@@ -101,6 +101,7 @@ func newChaos(seed uint64) *chaos {
 	}
 	c.log = c.check
 	c.stepped = func(in engine.Input, out []engine.Action) {
+		c.noPhantoms()
 		fmt.Fprintf(&c.trace, "%v %T%+v\n", c.now, in, withoutClass(in))
 		for _, a := range out {
 			if s, ok := a.(engine.Spawn); ok {
@@ -354,6 +355,20 @@ func (c *chaos) finish() {
 		c.err = fmt.Errorf("no Halted at the deadline")
 	case len(c.open) > 0:
 		c.err = fmt.Errorf("%d requests have no reply", len(c.open))
+	}
+}
+
+// noPhantoms checks that no job is running whose main process has ended.
+func (c *chaos) noPhantoms() {
+	for _, s := range c.m.List() {
+		id, _ := c.m.Lookup(s.Job, s.Instance)
+		_, _, class, ok := c.m.Instance(id)
+		if !ok || s.State != jobs.Running || class.Processes[jobs.Main] == nil || c.halted {
+			continue
+		}
+		if len(s.Processes) != 1 || s.Processes[0].Process != jobs.Main {
+			c.err = fmt.Errorf("phantom: %v", s)
+		}
 	}
 }
 

@@ -140,12 +140,14 @@ func (m *Machine) plan() {
 	h := m.halt
 	h.planned = true
 	for _, j := range m.inOrder() {
-		if j.state != jobs.Running && j.state != jobs.PreStop {
+		if !j.late && j.state != jobs.Running && j.state != jobs.PreStop {
 			m.stopForShutdown(j)
 		}
 	}
 	edges := m.stopEdges()
-	levels, dropped := Levels(m.ids(), edges)
+	ids := slices.DeleteFunc(m.ids(), func(id JobID) bool { return m.jobs[id].late })
+	edges = slices.DeleteFunc(edges, func(e Edge) bool { return m.jobs[e.Before].late || m.jobs[e.After].late })
+	levels, dropped := Levels(ids, edges)
 	for _, e := range dropped {
 		edges = slices.DeleteFunc(edges, func(x Edge) bool { return x == e })
 		j := m.jobs[e.Before]

@@ -47,6 +47,9 @@ func TestTranscripts(t *testing.T) {
 			}
 		})
 	}
+	if len(files) < 60 {
+		t.Errorf("got %d transcripts, want at least 60", len(files))
+	}
 }
 
 func firstDifference(got, want string) string {
@@ -85,6 +88,9 @@ func play(src string) (out string, err error) {
 	}
 	p.log = p.print
 	var doc strings.Builder
+	if strings.Count(src, "\n\n") == 0 {
+		return "", fmt.Errorf("no blocks")
+	}
 	for n, block := range strings.Split(strings.TrimRight(src, "\n"), "\n\n") {
 		input, _, isCommand := strings.Cut(block+"\n", "----\n")
 		if n > 0 {
@@ -123,7 +129,7 @@ func play(src string) (out string, err error) {
 //	status|why|environ NAME, list, order, idle, missing, outcomes
 //	set-env|unset-env|reset-env [NAME] VAR…
 //	shutdown [TIMEOUT RESERVE|now]
-//	hold, spawned, execed, answer, fail     Spawn is answered by hand from hold on
+//	hold, spawned, execed [PID], answer, fail    Spawn is answered by hand from hold on
 //	brief, verbose, envs                    what is shown
 func (p *player) command(line string, body []string) error {
 	words := strings.Fields(line)
@@ -169,6 +175,11 @@ func (p *player) command(line string, body []string) error {
 	case "hold":
 		p.manual = true
 	case "answer", "spawned", "execed", "fail":
+		if len(args) > 0 {
+			pid, _ := strconv.Atoi(args[0])
+			p.give(engine.Execed{Job: p.flying[0].Job, PID: pid})
+			break
+		}
 		p.answer(verb)
 	case "brief", "verbose":
 		p.verbose = verb == "verbose"
@@ -380,6 +391,8 @@ func (p *player) query(verb string, args []string) error {
 		for _, o := range p.m.Outcomes() {
 			fmt.Fprintln(&p.out, jobs.InstanceName(o.Job, o.Instance), "failed with status", o.Status)
 		}
+	case "why":
+		p.why(args[0])
 	case "environ":
 		job, instance := "", ""
 		if len(args) > 0 {
@@ -396,6 +409,27 @@ func (p *player) query(verb string, args []string) error {
 		return fmt.Errorf("unknown command")
 	}
 	return nil
+}
+
+// why writes a Report.
+func (p *player) why(name string) {
+	r := p.m.Why(name)
+	if !r.Known {
+		fmt.Fprintln(&p.out, name, "is not known")
+		return
+	}
+	for _, i := range r.Instances {
+		fmt.Fprintf(&p.out, "%v for %v, waits for %v %v\n", i.Status, p.now-i.Since, i.Wait, i.WaitsFor)
+		if i.RespawnAt != 0 {
+			fmt.Fprintf(&p.out, "  respawn in %v\n", i.RespawnAt-p.now)
+		}
+	}
+	for _, t := range r.StartOn {
+		fmt.Fprintf(&p.out, "  start on %v\n", t)
+	}
+	if r.Last != nil {
+		fmt.Fprintf(&p.out, "  last run: failed %v, status %d, %s\n", r.Last.Failed, r.Last.Status, r.Last.Reason)
+	}
 }
 
 // print writes one action as a line.
@@ -423,7 +457,9 @@ func (p *player) print(a engine.Action) {
 	case engine.Sweep:
 		line = fmt.Sprintf("sweep what %s has left with %s", p.name(a.Job), engine.SignalName(a.Sig))
 	case engine.Inspect:
-		line = fmt.Sprintf("inspect %s (%d)", p.name(a.Job), a.PID)
+		if p.verbose {
+			line = fmt.Sprintf("inspect %s (%d)", p.name(a.Job), a.PID)
+		}
 	case engine.CloseFDs:
 		line = fmt.Sprint("close fds ", a.FDs)
 	case engine.Reply:
