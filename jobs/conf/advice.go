@@ -3,27 +3,27 @@ package conf
 import "strings"
 
 // formerly says what to write instead of words of other releases and systems.
-var formerly = map[string]string{
-	"service":    "a job is a service unless it says task",
-	"daemon":     "write expect daemon",
-	"session":    "every process leads a session",
-	"pid":        "write expect fork or expect daemon",
-	"normalexit": "write normal exit",
-	"on":         "write start on",
-	"import":     "variables of events are in the environment",
-	"depends":    "write start on started JOB",
-	"runlevel":   "write start on runlevel [LEVELS]",
-	"end":        "no script is open here",
-	"and":        "the expression has ended; in parentheses it may go on in the next line",
-	"or":         "the expression has ended; in parentheses it may go on in the next line",
-	"prestart":   "did you mean pre-start?",
-	"poststart":  "did you mean post-start?",
-	"prestop":    "did you mean pre-stop?",
-	"poststop":   "did you mean post-stop?",
-	"user":       "write setuid",
-	"group":      "write setgid",
-	"restart":    "write respawn",
-	"[Unit]":     "this is a systemd unit, not a job file",
+var formerly = [...]struct{ word, hint string }{
+	{"service", "a job is a service unless it says task"},
+	{"daemon", "write expect daemon"},
+	{"session", "every process leads a session"},
+	{"pid", "write expect fork or expect daemon"},
+	{"normalexit", "write normal exit"},
+	{"on", "write start on"},
+	{"import", "variables of events are in the environment"},
+	{"depends", "write start on started JOB"},
+	{"runlevel", "write start on runlevel [LEVELS]"},
+	{"end", "no script is open here"},
+	{"and", "the expression has ended; in parentheses it may go on in the next line"},
+	{"or", "the expression has ended; in parentheses it may go on in the next line"},
+	{"prestart", "did you mean pre-start?"},
+	{"poststart", "did you mean post-start?"},
+	{"prestop", "did you mean pre-stop?"},
+	{"poststop", "did you mean post-stop?"},
+	{"user", "write setuid"},
+	{"group", "write setgid"},
+	{"restart", "write respawn"},
+	{"[Unit]", "this is a systemd unit, not a job file"},
 }
 
 // advice is what helps with a first word that no stanza has, or "".
@@ -34,8 +34,10 @@ func (f *file) advice(word string) string {
 	if strings.HasPrefix(word, "\xef\xbb\xbf") {
 		return "the file begins with a byte order mark"
 	}
-	if hint, ok := formerly[word]; ok {
-		return hint
+	for _, f := range formerly {
+		if f.word == word {
+			return f.hint
+		}
 	}
 	if strings.Trim(word, `"'`) != word && f.knows(strings.Trim(word, `"'`)) {
 		return "write it without quotes"

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sort"
 	"strings"
 
 	"tend/jobs"
@@ -180,14 +181,12 @@ func (c *checker) override(path, name string) {
 // sort puts the findings in the order of the files and then of the lines. A place
 // is told once for each message.
 func (c *checker) sort() {
-	slices.SortStableFunc(c.findings, func(a, b *conf.Error) int {
-		if d := c.order[a.File] - c.order[b.File]; d != 0 {
-			return d
+	sort.SliceStable(c.findings, func(i, j int) bool {
+		a, b := c.findings[i], c.findings[j]
+		if a.File != b.File {
+			return c.order[a.File] < c.order[b.File]
 		}
-		if d := a.Line - b.Line; d != 0 {
-			return d
-		}
-		return a.Column - b.Column
+		return a.Line < b.Line || a.Line == b.Line && a.Column < b.Column
 	})
 	c.findings = slices.CompactFunc(c.findings, func(a, b *conf.Error) bool { return *a == *b })
 }
