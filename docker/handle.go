@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -82,6 +83,24 @@ func (s *Supervisor) handle(call *control.Call) {
 		s.handleShutdown(call)
 	default:
 		call.Refuse("unknown command: " + strconv.Quote(call.Command))
+	}
+}
+
+// tellSocket puts the address of the socket into the environment of the jobs, when
+// their initctl would not find it by looking.
+func (s *Supervisor) tellSocket() {
+	if address := control.Explicit(s.server.Address); address != "" {
+		s.step(engine.EnvRequest{Verb: engine.EnvSet, Vars: []string{control.Environment + "=" + address}})
+	}
+}
+
+// answerTime is how long clients may take to read their answers at the end.
+const answerTime = 200 * time.Millisecond
+
+// answerLast lets the answers that have been given reach their clients.
+func (s *Supervisor) answerLast() {
+	if s.server != nil {
+		s.server.Flush(answerTime)
 	}
 }
 

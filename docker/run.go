@@ -73,6 +73,7 @@ func Run(o *Options, sigs <-chan os.Signal) int {
 	s := newSupervisor(o, sigs, out, tree)
 	s.boot(changes, watch, watchErr)
 	s.loop()
+	s.answerLast()
 	return s.status
 }
 
@@ -152,6 +153,7 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 		s.log.Warning().Msgf("no control socket, initctl will not work: %v", err)
 	} else {
 		s.server = server
+		s.tellSocket()
 	}
 	s.emitBoot()
 	s.booted = true

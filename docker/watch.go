@@ -14,7 +14,11 @@ import (
 // monitor begins to send every notice to a client.
 func (s *Supervisor) monitor(call *control.Call) {
 	s.monitors.add(call)
-	call.Abandon = func() { s.monitors.remove(call) }
+	s.updateQuiet()
+	call.Abandon = func() {
+		s.monitors.remove(call)
+		s.updateQuiet()
+	}
 }
 
 // allLines is more lines than are kept of a job.

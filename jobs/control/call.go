@@ -25,12 +25,19 @@ type Call struct {
 	// cancelled.
 	Abandon func()
 
-	own    uint32 // tend's uid
-	answer chan answer
-	wake   *os.File // its read deadline wakes the connection's goroutine
-	lost   int
-	gone   atomic.Bool
+	server   *Server
+	answer   chan answer
+	wake     *os.File // its read deadline wakes the connection's goroutine
+	lost     int
+	progress atomic.Int32
 }
+
+// The progress of a call.
+const (
+	open     = iota
+	answered // by Reply or ReplyAll
+	over     // written, or the client has gone
+)
 
 // answer is what goes back on a connection: one response, or all of items.
 type answer struct {
@@ -42,16 +49,17 @@ type answer struct {
 // longAgo as a deadline ends a wait at once.
 var longAgo = time.Unix(1, 0)
 
-func newCall(req *Request, peer Peer, own uint32, wake *os.File) *Call {
-	room := 1
+// newCall makes the call for a request of the connection.
+func (c *conn) newCall(req *Request) *Call {
+	room := 0
 	if commands[req.Command].stream {
 		room = streamQueue
 	}
-	return &Call{Request: *req, Peer: peer, own: own, answer: make(chan answer, room+1), wake: wake}
+	return &Call{Request: *req, Peer: c.peer, server: c.server, answer: make(chan answer, room+1), wake: c.file}
 }
 
 // Reply ends the call with r.
-func (c *Call) Reply(r Response) { c.put(answer{one: r}) }
+func (c *Call) Reply(r Response) { c.end(answer{one: r}) }
 
 // Refuse ends the call with an error.
 func (c *Call) Refuse(text string) { c.Reply(Response{Error: text}) }
@@ -59,12 +67,12 @@ func (c *Call) Refuse(text string) { c.Reply(Response{Error: text}) }
 // ReplyAll ends the call with all of items. They are asked for on the connection's
 // own goroutine, at the speed at which the client reads: they may touch only what
 // does not change any more.
-func (c *Call) ReplyAll(items iter.Seq[Response]) { c.put(answer{items: items}) }
+func (c *Call) ReplyAll(items iter.Seq[Response]) { c.end(answer{items: items}) }
 
 // Send sends r as a line of a stream. When the client reads too slowly r is
 // dropped and counted. It reports false when the client has gone.
 func (c *Call) Send(r Response) bool {
-	if c.gone.Load() {
+	if c.progress.Load() != open {
 		return false
 	}
 	// The last place is kept for Reply.
@@ -77,14 +85,27 @@ func (c *Call) Send(r Response) bool {
 	return true
 }
 
-func (c *Call) put(a answer) {
-	if c.answer == nil || c.gone.Load() {
-		return
+// end puts the last answer, once.
+func (c *Call) end(a answer) {
+	if c.progress.CompareAndSwap(open, answered) {
+		c.server.unwritten.Add(1)
+		c.put(a)
 	}
-	select {
-	case c.answer <- a:
-		// A closed connection is what Gone tells.
-		_ = c.wake.SetReadDeadline(longAgo)
-	default: // answered already
+}
+
+// put never finds the channel full: Send and end see to that.
+func (c *Call) put(a answer) {
+	c.answer <- a
+	// A connection that is closed has nobody to wake.
+	_ = c.wake.SetReadDeadline(longAgo)
+}
+
+// finish is for the connection: nothing of the call will be written any more.
+func (c *Call) finish() {
+	if c.progress.Swap(over) == answered && c.server.unwritten.Add(-1) == 0 {
+		select {
+		case c.server.written <- struct{}{}:
+		default:
+		}
 	}
 }

@@ -184,7 +184,8 @@ func (c *conn) call(req *Request) bool {
 	if req.Command == CmdShutdown && !c.delay(time.Duration(req.Delay)*time.Second) {
 		return false
 	}
-	call := newCall(req, c.peer, c.server.own, c.file)
+	call := c.newCall(req)
+	defer call.finish()
 	if !c.post(call) {
 		return false
 	}
@@ -226,7 +227,7 @@ func (c *conn) post(call *Call) bool {
 
 // leave tells the supervisor that nobody waits for call any more.
 func (c *conn) leave(call *Call) bool {
-	call.gone.Store(true)
+	call.finish()
 	c.post(&Call{Cancels: call})
 	return false
 }

@@ -41,7 +41,7 @@ func (c *conn) delay(d time.Duration) bool {
 
 // cancelDelayed answers CmdCancelShutdown.
 func (c *conn) cancelDelayed(req *Request) bool {
-	call := newCall(req, c.peer, c.server.own, c.file)
+	call := c.newCall(req)
 	err := call.Permit(nil)
 	if err == nil && !c.server.cancelHeld() {
 		err = errors.New("no shutdown is pending")

@@ -27,7 +27,7 @@ func (c *Call) Permit(owner func() bool) error {
 	cmd := commands[c.Command]
 	switch {
 	case cmd.access == forAll && !c.Orphans,
-		c.Peer.Admin(c.own),
+		c.Peer.Admin(c.server.own),
 		cmd.access == forOwner && c.Peer.PID > 0 && owner():
 		return nil
 	}

@@ -155,7 +155,7 @@ func TestPermit(t *testing.T) {
 			if kind == "" {
 				kind = "a"
 			}
-			call := &Call{Request: Request{Command: name, Job: "web"}, Peer: p.peer, own: own}
+			call := &Call{Request: Request{Command: name, Job: "web"}, Peer: p.peer, server: &Server{own: own}}
 			err := call.Permit(func() bool { return p.owner })
 			if want := strings.Contains(p.may, kind); (err == nil) != want {
 				t.Errorf("%s, %s: %v, want permitted %v", p.name, name, err, want)
@@ -164,7 +164,7 @@ func TestPermit(t *testing.T) {
 				t.Errorf("%s, %s: the refusal says %q", p.name, name, err)
 			}
 		}
-		orphans := &Call{Request: Request{Command: CmdStatus, Orphans: true}, Peer: p.peer, own: own}
+		orphans := &Call{Request: Request{Command: CmdStatus, Orphans: true}, Peer: p.peer, server: &Server{own: own}}
 		if err, want := orphans.Permit(func() bool { return true }), strings.Contains(p.may, "a"); (err == nil) != want {
 			t.Errorf("%s, status of orphans: %v, want permitted %v", p.name, err, want)
 		}

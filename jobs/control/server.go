@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -40,6 +41,9 @@ type Server struct {
 	done     chan struct{}
 
 	admins, others *pool
+
+	unwritten atomic.Int32  // calls with an answer that is not all written
+	written   chan struct{} // capacity one: unwritten has come down to nothing
 
 	mu      sync.Mutex
 	delayed map[*conn]struct{} // shutdowns whose time has not come
@@ -174,6 +178,7 @@ func serve(fd int, address string, t timeouts) (*Server, error) {
 		// busy supervisor holds back the clients.
 		calls:   make(chan *Call),
 		done:    make(chan struct{}),
+		written: make(chan struct{}, 1),
 		delayed: map[*conn]struct{}{},
 		admins:  newPool(limit, maxLineAdmin),
 		others:  newPool(limit/2, maxLineOther),
@@ -184,6 +189,20 @@ func serve(fd int, address string, t timeouts) (*Server, error) {
 
 // Calls is where requests arrive.
 func (s *Server) Calls() <-chan *Call { return s.calls }
+
+// Flush waits until all answers that have been given are written, or until the
+// timeout.
+func (s *Server) Flush(timeout time.Duration) {
+	expired := time.NewTimer(timeout)
+	defer expired.Stop()
+	for s.unwritten.Load() > 0 {
+		select {
+		case <-s.written:
+		case <-expired.C:
+			return
+		}
+	}
+}
 
 // Close stops listening, ends all connections and removes the path.
 func (s *Server) Close() error {

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"tend/jobs"
 	"tend/test/need"
 )
@@ -471,6 +473,40 @@ func TestStreamCountsWhatIsLost(t *testing.T) {
 	c.Close()
 	until(t, "the end is noticed", func() bool { return !call.Send(Response{}) })
 	until(t, "the call is cancelled", func() bool { return s.hasGone(CmdMonitor) })
+}
+
+func TestFlushWaitsForAnswers(t *testing.T) {
+	calls := make(chan *Call, 1)
+	s := supervise(t, usualTimeouts, func(c *Call) { calls <- c })
+	s.Flush(patience) // nothing to wait for
+	for range 100 {
+		c := s.raw(t)
+		if _, err := io.WriteString(c, `{"v":1,"command":"shutdown"}`+"\n"); err != nil {
+			t.Fatal(err)
+		}
+		call := <-calls
+		call.Reply(Response{})
+		call.Reply(Response{Text: "twice"})
+		s.Flush(patience)
+		// What has been written is in the socket whatever becomes of the server.
+		if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil {
+			t.Fatal(err)
+		}
+		raw, err := c.SyscallConn()
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, 64)
+		if err := raw.Control(func(fd uintptr) {
+			n, _, err := unix.Recvfrom(int(fd), got, unix.MSG_DONTWAIT)
+			if err != nil || string(got[:n]) != `{"v":1}`+"\n" {
+				t.Errorf("in the socket: %q, %v", got[:max(n, 0)], err)
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		c.Close()
+	}
 }
 
 func TestDelayedShutdownCanBeCancelled(t *testing.T) {
