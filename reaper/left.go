@@ -194,12 +194,15 @@ func (r *Reaper) Track(owner Owner, pid int) error {
 	return nil
 }
 
-// HadChild says whether pid has a live child, or there is one that it has left in
-// its session.
+// HadChild says whether pid has a live child, has waited for one that has ended, or
+// has left one in its session. It looks anew.
 func (r *Reaper) HadChild(pid int) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.fresh()
+	if p, err := r.proc.stat(pid); err == nil && p.Waited {
+		return true
+	}
+	r.look()
 	for i := range r.owners.procs {
 		p := &r.owners.procs[i]
 		if (p.PPID == pid || p.SID == pid && p.PID != pid) && !p.gone() {

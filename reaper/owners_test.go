@@ -152,7 +152,9 @@ func TestHadChild(t *testing.T) {
 	r := start(t)
 	without := spawn(t, r, 1, "exec sleep 100")
 	with := spawn(t, r, 2, "sleep 100; true")
-	until(t, "child", func() bool { r.Refresh(); return r.HadChild(with) })
+	until(t, "child", func() bool { return r.HadChild(with) })
+	past := spawn(t, r, 3, "(exit 0); exec sleep 100")
+	until(t, "child that has ended", func() bool { return r.HadChild(past) })
 	if r.HadChild(without) {
 		t.Error("a process without children has had one")
 	}
@@ -339,7 +341,9 @@ func TestParseStat(t *testing.T) {
 		ok   bool
 	}{
 		{"12 (a) b (c) S 3 4 5 0 -1 6 7 8 9 10 11 12 13 14 20 0 2 0 777 1 2\n",
-			Proc{PID: 12, PPID: 3, PGID: 4, SID: 5, State: 'S', Threads: 2, Start: 777, Comm: "a) b (c"}, true},
+			Proc{PID: 12, PPID: 3, PGID: 4, SID: 5, State: 'S', Threads: 2, Waited: true, Start: 777, Comm: "a) b (c"}, true},
+		{"12 (a) S 3 4 5 0 -1 6 7 0 9 10 11 12 13 14 20 0 2 0 777 1 2\n",
+			Proc{PID: 12, PPID: 3, PGID: 4, SID: 5, State: 'S', Threads: 2, Start: 777, Comm: "a"}, true},
 		{"12 (a", Proc{}, false},
 		{"", Proc{}, false},
 		{"12 (a) S 1 2", Proc{}, false},

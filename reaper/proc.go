@@ -15,6 +15,7 @@ type Proc struct {
 	PID, PPID, PGID, SID int
 	State                byte   // R, S, D, Z, …
 	Threads              int    // that have not ended
+	Waited               bool   // it has waited for a child: their page faults are its own (cminflt)
 	Start                uint64 // in clock ticks since boot
 	Comm                 string
 }
@@ -164,7 +165,7 @@ func parseStat(b []byte) (p Proc, err error) {
 	numbers := [...]struct {
 		field int // as counted in proc_pid_stat(5)
 		value int64
-	}{{field: 4}, {field: 5}, {field: 6}, {field: 20}, {field: 22}}
+	}{{field: 4}, {field: 5}, {field: 6}, {field: 11}, {field: 20}, {field: 22}}
 	field, next := 3, 0
 	for _, word := range bytes.Fields(b[end+2:]) {
 		if numbers[next].field == field {
@@ -183,7 +184,8 @@ func parseStat(b []byte) (p Proc, err error) {
 	}
 	p.PID = pid
 	p.PPID, p.PGID, p.SID = int(numbers[0].value), int(numbers[1].value), int(numbers[2].value)
-	p.Threads, p.Start = int(numbers[3].value), uint64(numbers[4].value)
+	p.Waited = numbers[3].value > 0
+	p.Threads, p.Start = int(numbers[4].value), uint64(numbers[5].value)
 	return p, nil
 }
 
