@@ -88,7 +88,7 @@ func TestBuilder(t *testing.T) {
 		{"", "Expected event"}, {"or", "Expected event"}, {"a or", "Expected event"}, {"a or and b", "Expected event"}, {"( )", "Expected event"}, {")", "Expected event"},
 		{"a )", "Mismatched parentheses"}, {"( a", "Mismatched parentheses"}, {"( a ) b", "Expected operator"}, {"a ( b )", "Expected operator"},
 		{"( a ) ( b )", "Expected operator"}, {"a X=1 b", "Expected variable name before value"}, {"a !=1 b", "Expected variable name before value"},
-		{strings.Repeat("( ", 1000) + "a", "Expression too large"}, {strings.Repeat("a or ", 5000) + "a", "Expression too large"},
+		{strings.Repeat("( ", 1000) + "a", ErrTooLarge.Error()}, {strings.Repeat("a or ", 5000) + "a", ErrTooLarge.Error()},
 	}
 	for _, tt := range tests {
 		got := build(tt.in)

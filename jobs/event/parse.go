@@ -2,16 +2,17 @@ package event
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 )
 
-// The errors of a Builder, in Upstart's words.
+// The errors of a Builder, in Upstart's words but for the last.
 var (
 	ErrExpectedEvent    = errors.New("Expected event")
 	ErrExpectedOperator = errors.New("Expected operator")
 	ErrExpectedVariable = errors.New("Expected variable name before value")
 	ErrMismatched       = errors.New("Mismatched parentheses")
-	ErrTooLarge         = errors.New("Expression too large")
+	ErrTooLarge         = fmt.Errorf("Expression too large: more than %d events or %d levels of parentheses", maxTerms, maxDepth)
 )
 
 // Limits of an expression. The machine walks the tree by recursion at every

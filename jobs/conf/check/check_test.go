@@ -67,7 +67,7 @@ init/sub/c.conf:
 
 func TestConditions(t *testing.T) {
 	const good = `start on (filesystem and started web INSTANCE=x and runlevel [2345] and starting mountall
- and custom-7 and made and broken/failed and started JOB=w* and stopped and file FILE=/x and started $J and a X=$SET Y=${U:-1})
+ and custom-7 and made and broken/failed and started JOB=w* and stopped and started $J and a X=$SET Y=${U:-1})
 stop on deploy $UNKNOWN and starting/failed
 env SET=1
 env J=web

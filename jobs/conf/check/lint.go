@@ -15,9 +15,6 @@ import (
 // first.
 var jobEvents = []string{"starting", "started", "stopping", "stopped"}
 
-// sourceEvents are made by what tend watches when a job waits for them.
-var sourceEvents = []string{"file", "socket", "timer", "net-device-removed", "net-device-down"}
-
 // jobs looks at what the conditions of the jobs wait for.
 func (c *checker) jobs() {
 	names := sorted(c.classes)
@@ -114,7 +111,7 @@ func unmatchable(a *event.Arg, class *jobs.Class, start bool) string {
 // knownEvents returns the names, and patterns of names, of all events that are
 // emitted: by tend, by the jobs according to their emits stanzas, and in commands.
 func (c *checker) knownEvents(names []string) []string {
-	known := append(event.BootNames(), sourceEvents...)
+	known := event.BootNames()
 	for _, name := range names {
 		class := c.classes[name].class
 		known = append(known, class.Emits...)
