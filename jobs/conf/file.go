@@ -171,7 +171,7 @@ func (f *file) args(list []string) []string {
 }
 
 // next reads a token; that there is none is an error.
-func (f *file) next(end class, dequote bool) token {
+func (f *file) next(end kinds, dequote bool) token {
 	if f.wrong {
 		return token{at: f.pos}
 	}
@@ -206,7 +206,7 @@ func (f *file) end() {
 // wordLen is the length of the word here up to the next blank.
 func (f *file) wordLen() int {
 	n := 0
-	for f.off+n < len(f.src) && classes[f.src[f.off+n]]&(blank|newline) == 0 {
+	for f.off+n < len(f.src) && kindOf[f.src[f.off+n]]&(blank|newline) == 0 {
 		n++
 	}
 	return n

@@ -209,7 +209,7 @@ func limitValue(n uint64) string {
 func quoted(text string) string {
 	bare := text != "and" && text != "or" && text != ""
 	for i := 0; bare && i < len(text); i++ {
-		bare = classes[text[i]] == 0
+		bare = kindOf[text[i]] == 0
 	}
 	if bare {
 		return text

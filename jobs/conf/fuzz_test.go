@@ -67,7 +67,7 @@ func FuzzParse(f *testing.F) {
 func FuzzToken(f *testing.F) {
 	seed(f)
 	f.Fuzz(func(t *testing.T, src []byte) {
-		for _, end := range []class{endOfLine, endOfWord, endOfTerm} {
+		for _, end := range []kinds{endOfLine, endOfWord, endOfTerm} {
 			for _, dequote := range []bool{false, true} {
 				l := lexer{src: src, pos: pos{line: 1}}
 				n := l.plainLen(end)

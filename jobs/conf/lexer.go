@@ -2,13 +2,13 @@ package conf
 
 import "bytes"
 
-// class is a set of kinds of bytes.
-type class uint8
+// kinds is a set of kinds of bytes.
+type kinds uint8
 
 // The kinds of bytes that mean something. A NUL is taken for the beginning of a
 // comment.
 const (
-	blank   class = 1 << iota // space, tab, carriage return
+	blank   kinds = 1 << iota // space, tab, carriage return
 	newline                   // line feed
 	comment                   // #
 	quote                     // " and '
@@ -16,7 +16,7 @@ const (
 	paren                     // ( and )
 )
 
-var classes = [256]class{
+var kindOf = [256]kinds{
 	' ': blank, '\t': blank, '\r': blank, '\n': newline, '#': comment, 0: comment,
 	'"': quote, '\'': quote, '\\': escape, '(': paren, ')': paren,
 }
@@ -54,8 +54,8 @@ type lexer struct {
 
 // is tells whether the next byte is of one of the kinds; the end of the file is of
 // none.
-func (l *lexer) is(kinds class) bool {
-	return l.off < len(l.src) && classes[l.src[l.off]]&kinds != 0
+func (l *lexer) is(set kinds) bool {
+	return l.off < len(l.src) && kindOf[l.src[l.off]]&set != 0
 }
 
 // atEnd tells whether the line, or the file, has no more words.
@@ -106,7 +106,7 @@ func (l *lexer) skipSpace() {
 // takes away quotes and the backslashes that have a meaning. A token of no bytes
 // is not an error here. When the file ends within a token, unclosed is where the
 // quote or the backslash is that lacks its other half.
-func (l *lexer) token(end class, dequote bool) (t token, unclosed pos) {
+func (l *lexer) token(end kinds, dequote bool) (t token, unclosed pos) {
 	t.at = l.pos
 	if n := l.plainLen(end); n >= 0 {
 		t.plain, t.width = true, n
@@ -132,9 +132,9 @@ func (l *lexer) token(end class, dequote bool) (t token, unclosed pos) {
 
 // plainLen is the length of the token here if it is the same as in the source,
 // but for blanks at its end; else it is -1.
-func (l *lexer) plainLen(end class) int {
+func (l *lexer) plainLen(end kinds) int {
 	for i, c := range l.src[l.off:] {
-		kind := classes[c]
+		kind := kindOf[c]
 		if kind&end != 0 {
 			return i
 		}
@@ -148,7 +148,7 @@ func (l *lexer) plainLen(end class) int {
 // quoted reads a token that has quotes or backslashes into buf. Blanks are held
 // back until a byte follows that is to be kept. A line feed, quoted or escaped,
 // makes them one space.
-func (l *lexer) quoted(end class, dequote bool) (unclosed pos) {
+func (l *lexer) quoted(end kinds, dequote bool) (unclosed pos) {
 	var (
 		open   byte // the quote that is open, 0 outside
 		opened pos
@@ -167,7 +167,7 @@ func (l *lexer) quoted(end class, dequote bool) (unclosed pos) {
 	}
 	for l.off < len(l.src) {
 		c := l.src[l.off]
-		kind := classes[c]
+		kind := kindOf[c]
 		switch {
 		case kind == escape:
 			if l.off+1 == len(l.src) {
@@ -184,7 +184,7 @@ func (l *lexer) quoted(end class, dequote bool) (unclosed pos) {
 				l.newline()
 				continue
 			}
-			if dequote && (next == '\\' || classes[next] == blank) {
+			if dequote && (next == '\\' || kindOf[next] == blank) {
 				keep(next)
 			} else {
 				keep(c, next)
@@ -226,12 +226,12 @@ func (l *lexer) quoted(end class, dequote bool) (unclosed pos) {
 func endOfBlock(line []byte) bool {
 	line = bytes.TrimLeft(line, " \t\r")
 	rest, ok := bytes.CutPrefix(line, []byte("end"))
-	if !ok || len(rest) == 0 || classes[rest[0]] != blank {
+	if !ok || len(rest) == 0 || kindOf[rest[0]] != blank {
 		return false
 	}
 	rest, ok = bytes.CutPrefix(bytes.TrimLeft(rest, " \t\r"), []byte("script"))
 	rest = bytes.TrimLeft(rest, " \t\r")
-	return ok && (len(rest) == 0 || classes[rest[0]]&endOfLine != 0)
+	return ok && (len(rest) == 0 || kindOf[rest[0]]&endOfLine != 0)
 }
 
 // block reads the lines up to "end script" and steps over that. The indentation
