@@ -109,7 +109,7 @@ type Spawned struct {
 	PID     int
 }
 
-// Execed reports that a forked process has reached its exec.
+// Execed reports that a forked process has reached its exec. It comes after Spawned.
 type Execed struct {
 	Job     JobID
 	Process jobs.Process
@@ -210,7 +210,8 @@ func (Shutdown) input()    {}
 type Action interface{ action() }
 
 // Spawn asks for a process to be started. It is answered by Spawned and Execed, or
-// by SpawnFailed.
+// by SpawnFailed. UPSTART_FDS in Env has the numbers in FDs, so the process must find
+// them under these.
 type Spawn struct {
 	Job      JobID
 	Class    *jobs.Class
@@ -282,8 +283,9 @@ type (
 		Job  JobID
 		Name string
 		Inst string
-		// Failed and Status tell how the run ended: Status is that of the process
-		// that failed (exit code, 128+n, 127/126/1 for a failure to start).
+		// Failed and Status tell how the run ended. Status is that of the process that
+		// failed (exit code, 128+n, 127/126/1 for a failure to start); without a
+		// failure it is main's, also when main has been stopped, and 0 without main.
 		Failed bool
 		Status int
 	}

@@ -24,7 +24,7 @@ type class struct {
 
 	env       environ.Env // the job table and the env stanzas
 	envSerial uint64
-	jobVar    string // JOB=name
+	jobVar    string // UPSTART_JOB=name
 
 	started bool  // an instance has been started, ever
 	warned  bool  // about a wrong expect
@@ -42,7 +42,7 @@ type past struct {
 func (m *Machine) load(def *jobs.Class) {
 	c := m.classes[def.Name]
 	if c == nil {
-		c = &class{name: def.Name, jobVar: "JOB=" + def.Name}
+		c = &class{name: def.Name, jobVar: "UPSTART_JOB=" + def.Name}
 		m.classes[c.name] = c
 		i, _ := m.find(c.name)
 		m.byName = slices.Insert(m.byName, i, c)
@@ -101,13 +101,9 @@ func (m *Machine) define(c *class, def *jobs.Class) {
 	c.start = &condition{class: c, expr: def.StartOn, terms: def.StartOn.Terms(nil)}
 	c.stopTerms = def.StopOn.Terms(nil)
 	m.watch.add(c.start)
-	eachTerm(def, func(t *event.Operator) {
-		for _, s := range m.sources {
-			if s.Claims(t.Name) {
-				s.Watch(c.name, t)
-			}
-		}
-	})
+	for _, s := range m.sources {
+		tell(s, c, s.Watch)
+	}
 	if old == nil || old.held == nil {
 		return
 	}
@@ -125,18 +121,17 @@ func (m *Machine) define(c *class, def *jobs.Class) {
 func (m *Machine) undefine(c *class) {
 	m.watch.remove(c.start)
 	c.start.dead = true
-	eachTerm(c.def, func(t *event.Operator) {
-		for _, s := range m.sources {
-			if s.Claims(t.Name) {
-				s.Unwatch(c.name, t)
-			}
-		}
-	})
+	for _, s := range m.sources {
+		tell(s, c, s.Unwatch)
+	}
 }
 
-func eachTerm(def *jobs.Class, f func(*event.Operator)) {
-	for _, t := range def.StopOn.Terms(def.StartOn.Terms(nil)) {
-		f(t)
+// tell calls watch, a method of s, for the terms of a class that s claims.
+func tell(s Source, c *class, watch func(class string, term *event.Operator)) {
+	for _, t := range c.def.StopOn.Terms(c.def.StartOn.Terms(nil)) {
+		if s.Claims(t.Name) {
+			watch(c.name, t)
+		}
 	}
 }
 

@@ -106,15 +106,15 @@ func (c *condition) reset(m *Machine) {
 func variables(causes []*emission, listName string) environ.Env {
 	if len(causes) == 1 {
 		ev := &causes[0].ev
-		return merge(1, ev.Env, environ.Env{listName + "=" + ev.Name})
+		return put(merge(2, ev.Env), listName+"="+ev.Name)
 	}
-	tables := make([]environ.Env, 0, len(causes)+1)
+	tables := make([]environ.Env, 0, len(causes))
 	names := make([]string, 0, len(causes))
 	for _, e := range causes {
 		tables = append(tables, e.ev.Env)
 		names = append(names, e.ev.Name)
 	}
-	return merge(1, append(tables, environ.Env{listName + "=" + strings.Join(names, " ")})...)
+	return put(merge(2, tables...), listName+"="+strings.Join(names, " "))
 }
 
 // merge lays tables over each other, later ones on top, in a new table with room

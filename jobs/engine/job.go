@@ -181,14 +181,14 @@ func (j *job) processEnv(p jobs.Process) environ.Env {
 		over = nil
 	}
 	env := merge(2, j.env, over)
-	env = put(env, "UPSTART_JOB="+j.class.name)
+	env = put(env, j.class.jobVar)
 	return put(env, "UPSTART_INSTANCE="+j.name)
 }
 
 // eventEnv is the environment of a job event.
 func (j *job) eventEnv(results bool) environ.Env {
 	env := make(environ.Env, 0, 5+len(j.def.Export))
-	env = append(env, j.class.jobVar, "INSTANCE="+j.name)
+	env = append(env, j.class.jobVar[len("UPSTART_"):], "INSTANCE="+j.name)
 	if results {
 		if !j.failed {
 			env = append(env, "RESULT=ok")

@@ -206,7 +206,7 @@ func (m *Machine) afterSweep(j *job) (done bool) {
 
 // spawn asks for a process, if the class has it.
 func (m *Machine) spawn(j *job, p jobs.Process) bool {
-	if j.def.Processes[p] == nil {
+	if j.def.Processes[p] == nil || m.outOfTime() {
 		return false
 	}
 	j.flying = j.flying.With(p)

@@ -5,7 +5,6 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/environ"
-	"tend/jobs/event"
 )
 
 // Machine is the state of all jobs and events. It is not safe for concurrent use.
@@ -60,11 +59,7 @@ func New(o Options) *Machine {
 func (m *Machine) AddSource(s Source) {
 	m.sources = append(m.sources, s)
 	for _, c := range m.byName {
-		eachTerm(c.def, func(t *event.Operator) {
-			if s.Claims(t.Name) {
-				s.Watch(c.name, t)
-			}
-		})
+		tell(s, c, s.Watch)
 	}
 }
 

@@ -82,6 +82,11 @@ func (m *Machine) shutdown(in Shutdown) {
 	}
 }
 
+// outOfTime tells whether the deadline of a shutdown has come.
+func (m *Machine) outOfTime() bool {
+	return m.halt != nil && m.halt.limited && m.now >= m.halt.end.at
+}
+
 // cut shortens a time to what a shutdown leaves of it.
 func (m *Machine) cut(d time.Duration) time.Duration {
 	if m.halt == nil || !m.halt.limited {
