@@ -194,7 +194,7 @@ func TestJSON(t *testing.T) {
 }
 
 func TestCalls(t *testing.T) {
-	tree(t, map[string]string{"init/a.conf": "essential\n", "empty/x": "", "-x.conf": "task"})
+	tree(t, map[string]string{"init/a.conf": "essential\n", "empty/x": "", "-x.conf": "task", "command.conf": "task"})
 	t.Setenv("UPSTART_CONFDIR", "init")
 	tests := []struct {
 		name   string
@@ -210,6 +210,8 @@ func TestCalls(t *testing.T) {
 		{"no such path", []string{"none"}, 2, "", "tend check: cannot check none: no such file or directory\n"},
 		{"no job files", []string{"empty"}, 2, "", "tend check: cannot check empty: no job files are there\n"},
 		{"not a job file", []string{"empty/x"}, 2, "", "tend check: cannot check empty/x: the name of a job file ends in .conf or .override\n"},
+		{"reserved name", []string{"command.conf"}, 1, "command.conf:\n  1:1: error: the name command is reserved for the command that is run beside the jobs\n" +
+			"     1 | task\n       | ^\n1 file checked: 1 error, 0 warnings\n", ""},
 		{"upstart", []string{"--upstart"}, 1, "init/a.conf:\n  1:1: error: Unknown stanza: essential (Upstart 1.13 has no such stanza)\n" +
 			"     1 | essential\n       | ^^^^^^^^^\n1 file checked: 1 error, 0 warnings\n", ""},
 	}

@@ -14,6 +14,9 @@ import (
 	"tend/jobs/conf/confdir"
 )
 
+// reserved is the name of the job that the command beside the jobs is run as.
+const reserved = "command"
+
 // checker collects the findings in files.
 type checker struct {
 	parser   conf.Parser
@@ -136,6 +139,9 @@ func (c *checker) conf(path, name string) {
 	}
 	class, found := c.parser.Parse(name, path, src)
 	c.found(found...)
+	if name == reserved {
+		c.found(confdir.Reserved(path, name))
+	}
 	if class == nil {
 		// That the job is broken is told; that it is missing would be wrong.
 		class = jobs.NewClass(name)

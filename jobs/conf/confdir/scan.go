@@ -190,12 +190,17 @@ func (t *Tree) lookConf(i int, path string) {
 	case err != nil:
 		t.problem(loadError(path, err))
 	case j.name == t.reserved && t.reserved != "":
-		t.problem(&conf.Error{File: path, Line: 1, Column: 1, Msg: "the name " + j.name + " is reserved for the command that is run beside the jobs"})
+		t.problem(Reserved(path, j.name))
 	default:
 		var found conf.Errors
 		c.class, found = t.parser.Parse(j.name, path, text)
 		t.found(found)
 	}
+}
+
+// Reserved is the error of a job file whose name is that of the command's job.
+func Reserved(path, name string) *conf.Error {
+	return &conf.Error{File: path, Line: 1, Column: 1, Msg: "the name " + name + " is reserved for the command that is run beside the jobs"}
 }
 
 func (t *Tree) lookOverride(i int, path string) {
