@@ -71,8 +71,7 @@ func (s *Supervisor) idleExit() {
 		s.culprit = instance{last[0].Job, last[0].Instance}
 		reason += "; " + who(last[0].Job, last[0].Instance) + " had failed"
 	}
-	s.log.Notice().Msg(reason + " (to stay up all the same: --idle stay)")
-	s.beginStop(reason, 0, &status)
+	s.beginStop(reason+" (--idle stay keeps the container up)", 0, &status)
 }
 
 // exitStatus is the container's exit status: the reason's own, else that of
@@ -96,7 +95,7 @@ func (s *Supervisor) writeTerminationLog(line string) {
 		return // not under Kubernetes
 	}
 	defer f.Close()
-	text := s.stop.reason + "\n" + line + "\n"
+	text := line + "\n"
 	if s.culprit.job != "" {
 		s.console.Sync(s.culprit.job, s.culprit.name, outputPatience)
 		var tail strings.Builder

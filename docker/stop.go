@@ -32,6 +32,7 @@ type stopping struct {
 	reason   string
 	began    time.Duration
 	deadline time.Duration // on the machine's clock; 0: none
+	signal   unix.Signal   // the stop signal that came in, 0 for another reason
 	status   *int          // the exit status, when the reason decides it
 	halted   bool          // stage 1 is over
 	termed   bool          // stage 2 has begun
@@ -62,7 +63,11 @@ func (s *Supervisor) beginStop(reason string, sig unix.Signal, status *int) {
 	if timeout > 0 {
 		s.stop.deadline = s.stop.began + timeout
 	}
-	line := fmt.Sprintf("stopping: %s, %s; %s", reason, s.stop.left(s.now()), count(s.liveJobs(), "job"))
+	s.stop.signal = sig
+	line := "stopping: " + reason
+	if n := s.liveJobs(); n > 0 {
+		line += fmt.Sprintf(", %s; %s", s.stop.left(s.now()), count(n, "job"))
+	}
 	if sig == unix.SIGINT && s.onTerminal {
 		line += "; once more to kill everything now"
 	}
@@ -182,6 +187,9 @@ func (s *Supervisor) finish() {
 	s.done = true
 	s.status = s.exitStatus()
 	line := fmt.Sprintf("stopped in %.2f s, exit status %d", (s.now() - s.stop.began).Seconds(), s.status)
+	if s.stop.signal == 0 {
+		line += ": " + s.stop.reason
+	}
 	s.log.Notice().Status(s.status).Msg(line)
 	s.writeTerminationLog(line)
 }
