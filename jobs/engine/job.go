@@ -164,13 +164,13 @@ func (j *job) display() string { return jobs.InstanceName(j.class.name, j.name) 
 // environment composes the job environment for a new run (reference, 6.3). A
 // restart without arguments keeps the old one, unless the definition has changed.
 func (m *Machine) environment(j *job, redefined bool) {
+	if j.pending {
+		m.dropFDs(&j.fds)
+		j.fds, j.newFDs = j.newFDs, nil
+	}
 	if j.pending || redefined || j.env == nil {
 		j.env = merge(2, m.classEnv(j.class), j.args)
 		j.pending = false
-	}
-	if j.newFDs != nil {
-		m.dropFDs(&j.fds)
-		j.fds, j.newFDs = j.newFDs, nil
 	}
 }
 
@@ -224,15 +224,16 @@ func (m *Machine) done(j *job) {
 	m.unblockAll(j)
 }
 
-// fail records the first failure of a run and answers all who wait.
+// fail records a failure, of which the first in a run counts, and answers all who
+// wait; after the first these are commands that want the job up again.
 func (m *Machine) fail(j *job, f failure, n Notice) {
-	if j.failed {
-		return
+	first := !j.failed
+	if first {
+		j.failed, j.failure = true, f
+		n.Kind = JobFailed
+		n.Text = failureText(j, f)
+		m.notice(j, n)
 	}
-	j.failed, j.failure = true, f
-	n.Kind = JobFailed
-	n.Text = failureText(j, f)
-	m.notice(j, n)
 	m.settleWaiters(j, func(w waiter) (err, reason string) {
 		switch w.verb {
 		case VerbStop:
@@ -246,7 +247,9 @@ func (m *Machine) fail(j *job, f failure, n Notice) {
 		e.failed = true
 	}
 	m.unblockAll(j)
-	m.endEssential(j, f.reason)
+	if first {
+		m.endEssential(j, f.reason)
+	}
 }
 
 func failureText(j *job, f failure) string {

@@ -41,6 +41,9 @@ type tracked struct {
 	process jobs.Process
 }
 
+// manyActions is more than a Step gives but at the boot or the end of many jobs.
+const manyActions = 1024
+
 // New returns a machine without classes.
 func New(o Options) *Machine {
 	return &Machine{
@@ -77,7 +80,11 @@ func (m *Machine) Quiet(quiet bool) { m.quiet = quiet }
 // nothing changes.
 func (m *Machine) Step(now time.Duration, in Input) []Action {
 	m.now = max(m.now, now)
-	m.out = m.out[:0]
+	// What was done is not kept alive, and the room of a boot of thousands is given back.
+	clear(m.out)
+	if m.out = m.out[:0]; cap(m.out) > manyActions {
+		m.out = nil
+	}
 	if m.halted() {
 		m.refuse(in)
 		return m.out
