@@ -150,11 +150,13 @@ func (t *Tree) handle(notices []notice, overflow bool) {
 			dirs[n.dir] = true
 		}
 	}
-	for _, path := range sorted(dirs) {
-		t.handleDir(path)
-	}
 	for _, path := range sorted(files) {
 		t.handleFile(path, files[path] == there)
+	}
+	// Directories come last: a file that is said to be gone may have been in another
+	// directory of that name, and what is there now counts.
+	for _, path := range sorted(dirs) {
+		t.handleDir(path)
 	}
 }
 

@@ -229,3 +229,17 @@ func TestNoWatchesLeft(t *testing.T) {
 	check(t, "problems", told(dir, changes, problems),
 		"b: Unable to watch configuration directory: no space left on device (changes are seen by reload-configuration only)")
 }
+
+// TestWatchExchangedDirectory checks that what is noticed of a file of the old
+// directory is not taken for one of the new.
+func TestWatchExchangedDirectory(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir+"/init/a.conf", "exec old")
+	write(t, dir+"/new/a.conf", "exec new")
+	w := watch(t, dir, Sources{Dirs: []string{dir + "/init"}})
+	w.Load()
+	os.Remove(dir + "/init/a.conf")
+	os.Remove(dir + "/init")
+	os.Rename(dir+"/new", dir+"/init")
+	w.expect("exchanged", "+a: new")
+}
