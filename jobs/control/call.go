@@ -52,7 +52,7 @@ var longAgo = time.Unix(1, 0)
 // newCall makes the call for a request of the connection.
 func (c *conn) newCall(req *Request) *Call {
 	room := 0
-	if commands[req.Command].stream {
+	if lookUp(req.Command).stream {
 		room = streamQueue
 	}
 	return &Call{Request: *req, Peer: c.peer, server: c.server, answer: make(chan answer, room+1), wake: c.file}

@@ -46,6 +46,7 @@ const (
 
 // command is what the server knows of a command before the supervisor sees it.
 type command struct {
+	name   string
 	access access
 	// doing completes "You do not have permission to …".
 	doing string
@@ -61,36 +62,47 @@ const (
 	modifyEnv = "modify job environment"
 )
 
-var commands = map[string]command{
-	CmdStart:   {access: forOwner, doing: modifyJob},
-	CmdStop:    {access: forOwner, doing: modifyJob},
-	CmdRestart: {access: forOwner, doing: modifyJob},
-	CmdReload:  {access: forOwner, doing: modifyJob},
-	CmdSignal:  {doing: modifyJob},
+// commands is an array, since a map would be made at every start of the program.
+var commands = [...]command{
+	{name: CmdStart, access: forOwner, doing: modifyJob},
+	{name: CmdStop, access: forOwner, doing: modifyJob},
+	{name: CmdRestart, access: forOwner, doing: modifyJob},
+	{name: CmdReload, access: forOwner, doing: modifyJob},
+	{name: CmdSignal, doing: modifyJob},
 
-	CmdStatus:  {access: forAll},
-	CmdList:    {access: forAll, large: true},
-	CmdHealth:  {access: forAll, large: true},
-	CmdVersion: {access: forAll},
+	{name: CmdStatus, access: forAll},
+	{name: CmdList, access: forAll, large: true},
+	{name: CmdHealth, access: forAll, large: true},
+	{name: CmdVersion, access: forAll},
 
-	CmdEmit:                {doing: "emit an event"},
-	CmdReloadConfiguration: {doing: "reload configuration"},
-	CmdLogPriority:         {doing: "set log priority"},
-	CmdNotifyDiskWriteable: {doing: "notify disk is writeable"},
-	CmdGetEnv:              {doing: queryEnv},
-	CmdListEnv:             {doing: queryEnv},
-	CmdSetEnv:              {doing: modifyEnv},
-	CmdUnsetEnv:            {doing: modifyEnv},
-	CmdResetEnv:            {doing: modifyEnv},
+	{name: CmdEmit, doing: "emit an event"},
+	{name: CmdReloadConfiguration, doing: "reload configuration"},
+	{name: CmdLogPriority, doing: "set log priority"},
+	{name: CmdNotifyDiskWriteable, doing: "notify disk is writeable"},
+	{name: CmdGetEnv, doing: queryEnv},
+	{name: CmdListEnv, doing: queryEnv},
+	{name: CmdSetEnv, doing: modifyEnv},
+	{name: CmdUnsetEnv, doing: modifyEnv},
+	{name: CmdResetEnv, doing: modifyEnv},
 
-	CmdShowConfig:  {doing: "query job configuration", large: true},
-	CmdCheckConfig: {doing: "query job configuration", large: true},
-	CmdUsage:       {doing: "query job configuration"},
-	CmdWhy:         {doing: "query job configuration"},
-	CmdLog:         {doing: "read job output", stream: true},
-	CmdMonitor:     {doing: "monitor events", stream: true},
+	{name: CmdShowConfig, doing: "query job configuration", large: true},
+	{name: CmdCheckConfig, doing: "query job configuration", large: true},
+	{name: CmdUsage, doing: "query job configuration"},
+	{name: CmdWhy, doing: "query job configuration"},
+	{name: CmdLog, doing: "read job output", stream: true},
+	{name: CmdMonitor, doing: "monitor events", stream: true},
 
-	CmdRunlevel:       {access: forAll},
-	CmdShutdown:       {doing: "request shutdown"},
-	CmdCancelShutdown: {doing: "request shutdown"},
+	{name: CmdRunlevel, access: forAll},
+	{name: CmdShutdown, doing: "request shutdown"},
+	{name: CmdCancelShutdown, doing: "request shutdown"},
+}
+
+// lookUp returns what is known of a command; nil when there is none of that name.
+func lookUp(name string) *command {
+	for i := range commands {
+		if commands[i].name == name {
+			return &commands[i]
+		}
+	}
+	return nil
 }

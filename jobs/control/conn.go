@@ -170,7 +170,7 @@ func (c *conn) enter() bool {
 // call hands a request to the supervisor and writes the answer. It reports whether
 // the connection goes on.
 func (c *conn) call(req *Request) bool {
-	cmd := commands[req.Command]
+	cmd := lookUp(req.Command)
 	if req.Command == CmdCancelShutdown {
 		return c.cancelDelayed(req)
 	}

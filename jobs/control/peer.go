@@ -24,7 +24,7 @@ func (p Peer) Admin(own uint32) bool {
 // whether the peer is a process of the job that the request is about, and is asked
 // only when that decides.
 func (c *Call) Permit(owner func() bool) error {
-	cmd := commands[c.Command]
+	cmd := lookUp(c.Command)
 	switch {
 	case cmd.access == forAll && !c.Orphans,
 		c.Peer.Admin(c.server.own),

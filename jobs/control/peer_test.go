@@ -150,7 +150,8 @@ func TestPermit(t *testing.T) {
 		CmdStatus: "p", CmdList: "p", CmdHealth: "p", CmdVersion: "p", CmdRunlevel: "p",
 	}
 	for _, p := range peers {
-		for name := range commands {
+		for _, cmd := range commands {
+			name := cmd.name
 			kind := kinds[name]
 			if kind == "" {
 				kind = "a"

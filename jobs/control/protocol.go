@@ -218,7 +218,7 @@ func DecodeRequest(line []byte) (*Request, error) {
 	if req.V != Protocol {
 		return nil, fmt.Errorf("protocol version %d is not known, this is %d", req.V, Protocol)
 	}
-	if _, ok := commands[req.Command]; !ok {
+	if lookUp(req.Command) == nil {
 		return nil, fmt.Errorf("unknown command: %q", req.Command)
 	}
 	return &req, nil

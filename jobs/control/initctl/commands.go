@@ -47,7 +47,7 @@ const (
 // pay for it as well.
 func newCommands() []command {
 	noWait := func(what string) option {
-		return flag('n', "no-wait", "do not wait for "+what+" before exiting", func(o *options) *bool { return &o.noWait })
+		return flag('n', "no-wait", "do not wait for "+what, func(o *options) *bool { return &o.noWait })
 	}
 	jsonOut := flag(0, "json", "print JSON", func(o *options) *bool { return &o.json })
 	global := flag('g', "global", "apply to the table of all jobs", func(o *options) *bool { return &o.global })
@@ -66,7 +66,7 @@ func newCommands() []command {
 			flag(0, "orphans", "list the processes that belong to no job", func(o *options) *bool { return &o.orphans })},
 			run: status, details: jobDetail},
 		{name: "list", group: jobGroup, summary: "Print the status of all jobs.", options: []option{jsonOut,
-			flag(0, "masked", "list the jobs that events do not start in a container", func(o *options) *bool { return &o.masked })},
+			flag(0, "masked", "list what events do not start in containers", func(o *options) *bool { return &o.masked })},
 			run: list},
 
 		{name: "emit", group: eventGroup, args: "EVENT [KEY=VALUE]...", summary: "Emit an event.",

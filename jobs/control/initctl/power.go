@@ -17,7 +17,7 @@ func shutdownOptions() []option {
 		flag('H', "", "runlevel 0, INIT_HALT=HALT", func(o *options) *bool { return &o.halt }),
 		flag('P', "", "runlevel 0, INIT_HALT=POWEROFF", func(o *options) *bool { return &o.poweroff }),
 		flag('c', "", "cancel a shutdown that waits for its time", func(o *options) *bool { return &o.cancel }),
-		flag('k', "", "do nothing: nobody is logged in who could be warned", func(o *options) *bool { return &o.warnOnly }),
+		flag('k', "", "do nothing: there is nobody to be warned", func(o *options) *bool { return &o.warnOnly }),
 		number(0, "exit-code", "N", "the exit status of the container", func(o *options) **int { return &o.exitCode }),
 	}
 }
