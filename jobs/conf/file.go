@@ -239,14 +239,9 @@ func (f *file) unknown(t token, hint string) { f.illegal(t, "Unknown stanza", hi
 
 // missing notes that a word is missing here.
 func (f *file) missing(msg string) {
-	if f.wrong {
-		return
-	}
-	if f.line != f.begin.line || f.off >= len(f.src) || f.is(comment|newline) {
+	if !f.wrong {
 		f.report(f.pos, 0, msg)
-		return
 	}
-	f.report(f.pos, f.wordLen(), msg)
 }
 
 // report makes the stanza wrong.

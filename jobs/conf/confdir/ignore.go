@@ -14,9 +14,9 @@ var (
 	ignoredParts = []string{".dpkg-", ".rpmsave", ".rpmorig", ".rpmnew"}
 )
 
-// Ignored tells whether a directory of this name, other than a source itself, is
+// ignored tells whether a directory of this name, other than a source itself, is
 // left out. It is for directories only: job files may have any name.
-func Ignored(name string) bool {
+func ignored(name string) bool {
 	if strings.HasPrefix(name, ".") || len(name) > 1 && name[0] == '#' && name[len(name)-1] == '#' {
 		return true
 	}

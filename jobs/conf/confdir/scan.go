@@ -121,7 +121,7 @@ func Walk(dir string, enter func(dir string), file func(path string, override bo
 		name := e.Name()
 		switch kind := e.Type(); {
 		case kind.IsDir():
-			if !Ignored(name) {
+			if !ignored(name) {
 				Walk(join(dir, name), enter, file, fail)
 			}
 		case strings.HasSuffix(name, ".conf") && name != ".conf":

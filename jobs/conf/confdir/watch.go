@@ -206,7 +206,7 @@ func isJobFile(name string) bool {
 }
 
 func ignoredPath(rel string) bool {
-	return rel != "." && slices.ContainsFunc(strings.Split(rel, "/"), Ignored)
+	return rel != "." && slices.ContainsFunc(strings.Split(rel, "/"), ignored)
 }
 
 // complete tells whether a file that has just been created is so already: a link
