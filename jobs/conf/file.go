@@ -72,11 +72,12 @@ func (f *file) stanza() {
 		if s.name != string(name.text) {
 			continue
 		}
-		if s.ours && f.Upstart {
-			f.unknown(name, "Upstart 1.13 has no such stanza")
-			return
+		if s.ours {
+			f.ours(name)
 		}
-		s.read(f)
+		if !f.wrong {
+			s.read(f)
+		}
 		return
 	}
 	f.unknown(name, f.advice(string(name.text)))
@@ -236,6 +237,13 @@ func (f *file) illegal(t token, msg, hint string) {
 
 // unknown notes that the keyword t is not known.
 func (f *file) unknown(t token, hint string) { f.illegal(t, "Unknown stanza", hint) }
+
+// ours notes that the word t, which is not Upstart's, is unknown to it.
+func (f *file) ours(t token) {
+	if f.Upstart {
+		f.unknown(t, "Upstart 1.13 does not know it")
+	}
+}
 
 // missing notes that a word is missing here.
 func (f *file) missing(msg string) {

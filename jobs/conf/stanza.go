@@ -105,7 +105,8 @@ func (f *file) start() {
 	case string(t.text) == "on":
 		f.class.StartOn = f.expression()
 		f.again("start on", &f.startOn, "; conditions are joined by or")
-	case string(t.text) == "timeout" && !f.Upstart:
+	case string(t.text) == "timeout":
+		f.ours(t)
 		f.class.StartTimeout = f.seconds("Illegal interval, expected number of seconds")
 		f.end()
 	default:
@@ -156,7 +157,8 @@ func (f *file) respawn() {
 	case f.wrong:
 	case string(t.text) == "limit":
 		f.respawnLimit()
-	case string(t.text) == "delay" && !f.Upstart:
+	case string(t.text) == "delay":
+		f.ours(t)
 		f.respawnDelay()
 	default:
 		f.unknown(t, "respawn stands alone or takes limit or delay")
@@ -219,9 +221,7 @@ func (f *file) expect() {
 		f.class.Expect = jobs.ExpectDaemon
 	case "notify":
 		f.class.Expect = jobs.ExpectNotify
-		if f.Upstart {
-			f.unknown(t, "Upstart 1.13 has no expect notify")
-		}
+		f.ours(t)
 	default:
 		f.unknown(t, "expect takes stop, daemon, fork, notify or none"+nearest(string(t.text), "stop", "daemon", "fork", "notify", "none"))
 	}
@@ -236,7 +236,8 @@ func (f *file) kill() {
 		f.class.KillTimeout = f.seconds("Illegal interval, expected number of seconds")
 	case string(t.text) == "signal":
 		f.class.KillSignal = f.signal(1)
-	case string(t.text) == "scope" && !f.Upstart:
+	case string(t.text) == "scope":
+		f.ours(t)
 		switch t := f.arg(); string(t.text) {
 		case "job":
 			f.class.KillScope = jobs.KillJob

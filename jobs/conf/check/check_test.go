@@ -212,7 +212,7 @@ func TestCalls(t *testing.T) {
 		{"not a job file", []string{"empty/x"}, 2, "", "tend check: cannot check empty/x: the name of a job file ends in .conf or .override\n"},
 		{"reserved name", []string{"command.conf"}, 1, "command.conf:\n  1:1: error: the name command is reserved for the command that is run beside the jobs\n" +
 			"     1 | task\n       | ^\n1 file checked: 1 error, 0 warnings\n", ""},
-		{"upstart", []string{"--upstart"}, 1, "init/a.conf:\n  1:1: error: Unknown stanza: essential (Upstart 1.13 has no such stanza)\n" +
+		{"upstart", []string{"--upstart"}, 1, "init/a.conf:\n  1:1: error: Unknown stanza: essential (Upstart 1.13 does not know it)\n" +
 			"     1 | essential\n       | ^^^^^^^^^\n1 file checked: 1 error, 0 warnings\n", ""},
 	}
 	for _, tt := range tests {
