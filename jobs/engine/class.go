@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -108,7 +109,7 @@ func (m *Machine) define(c *class, def *jobs.Class) {
 		return
 	}
 	held := slices.DeleteFunc(slices.Clone(old.held), func(e *emission) bool { return e == nil })
-	slices.SortFunc(held, func(a, b *emission) int { return int(a.serial) - int(b.serial) })
+	slices.SortFunc(held, func(a, b *emission) int { return cmp.Compare(a.serial, b.serial) })
 	for _, e := range slices.Compact(held) {
 		if c.start.offer(m, e, m.classEnv(c).Lookup) {
 			c.start.reset(m)

@@ -265,11 +265,13 @@ func failureText(j *job, f failure) string {
 // overtake answers all who wait for the job because its goal is changed by someone
 // else. Upstart tells them success; so does tend when a process of the job itself
 // has asked (inside), else a caller learns that its command did not come to its
-// end. Events are not affected (reference 9, 23).
+// end. Events are not affected (reference 9, 23). A task without a main process that
+// runs has nothing left to do but to be stopped: that is its end.
 func (m *Machine) overtake(j *job, by Verb, inside bool) {
+	over := j.state == jobs.Running && j.def.Task && j.def.Processes[jobs.Main] == nil
 	m.settleWaiters(j, func(w waiter) (err, reason string) {
 		switch {
-		case inside || by == VerbRestart || by == w.verb:
+		case inside || over || by == VerbRestart || by == w.verb:
 			return "", ""
 		case w.verb == VerbStart:
 			return "Job start cancelled: " + j.display(), ""

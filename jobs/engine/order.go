@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
 
 	"tend/jobs/event"
@@ -112,7 +113,7 @@ func (m *Machine) inOrder() []*job {
 	for _, c := range m.byName {
 		all = append(all, c.instances...)
 	}
-	slices.SortFunc(all, func(a, b *job) int { return int(a.id) - int(b.id) })
+	slices.SortFunc(all, func(a, b *job) int { return cmp.Compare(a.id, b.id) })
 	return all
 }
 
