@@ -16,8 +16,7 @@ const checkconfUsage = `Usage: %s [OPTION...] FILE
 Checks one job file without running anything; see also tend check.
 
   -s, --noscript   do not check the syntax of scripts
-  -d, --debug      accepted for compatibility
-  -f, --file FILE  the file, as the argument
+  -d, -f           accepted for compatibility
   -h, --help       print this help
 `
 
@@ -36,7 +35,7 @@ func CheckConf(args []string, prog string, stdout, stderr io.Writer) int {
 			return 0
 		case "-s", "--noscript":
 			shell = ""
-		case "-d", "--debug", "-f", "--file", "--":
+		case "-d", "--debug", "-f", "--force", "--":
 		default:
 			path = arg
 		}
