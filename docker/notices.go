@@ -98,7 +98,7 @@ func (s *Supervisor) tellExited(n *engine.Notice) {
 }
 
 // resultFields adds the status or the signal of a process's end.
-func resultFields(e console.Entry, n *engine.Notice) console.Entry {
+func resultFields(e *console.Entry, n *engine.Notice) *console.Entry {
 	if n.Sig != 0 {
 		return e.Signal(signalName(n.Sig))
 	}

@@ -2,12 +2,12 @@ package console
 
 import (
 	"bytes"
-	"encoding/binary"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"tend/jobs"
+	"tend/jobs/jsonl"
 )
 
 const (
@@ -105,20 +105,18 @@ func wholeRunes(b []byte) int {
 	return len(b)
 }
 
-// appendTime appends t as RFC 3339 with microseconds, in UTC.
-func appendTime(b []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000Z")
-}
+// timeDigits is how exact the times are in the JSON lines: microseconds.
+const timeDigits = 6
 
 // appendJSONHead appends a line's JSON up to its text.
 func appendJSONHead(b []byte, k jobKey, process jobs.Process, stream uint8, now time.Time) []byte {
 	b = append(b, `{"time":"`...)
-	b = appendTime(b, now)
+	b = jsonl.AppendTime(b, now, timeDigits)
 	b = append(b, `","job":"`...)
-	b = appendJSONText(b, clipped(k.job))
+	b = jsonl.AppendText(b, clipped(k.job))
 	if k.instance != "" {
 		b = append(b, `","instance":"`...)
-		b = appendJSONText(b, clipped(k.instance))
+		b = jsonl.AppendText(b, clipped(k.instance))
 	}
 	b = append(b, `","process":"`...)
 	b = append(b, process.String()...)
@@ -139,62 +137,3 @@ const (
 	// jsonMore ends a part of a split line that is not its last.
 	jsonMore = "\",\"more\":true}\n"
 )
-
-// appendJSONText appends text as the inside of a JSON string. Bytes that are no
-// UTF-8 become U+FFFD. It needs at most six bytes for each.
-func appendJSONText(b, text []byte) []byte {
-	for {
-		n := plain(text)
-		b = append(b, text[:n]...)
-		text = text[n:]
-		if len(text) == 0 {
-			return b
-		}
-		switch c := text[0]; {
-		case c == '"' || c == '\\':
-			b = append(b, '\\', c)
-		case c == '\t':
-			b = append(b, `\t`...)
-		case c == '\r':
-			b = append(b, `\r`...)
-		case c < ' ' || c == 0x7f:
-			const hex = "0123456789abcdef"
-			b = append(b, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-		default:
-			_, size := utf8.DecodeRune(text)
-			if size == 1 {
-				b = append(b, "\ufffd"...)
-			} else {
-				b = append(b, text[:size]...)
-			}
-			text = text[size:]
-			continue
-		}
-		text = text[1:]
-	}
-}
-
-// plain returns how many bytes at the start of text stand for themselves in JSON,
-// looking at eight at a time.
-func plain(text []byte) int {
-	const (
-		ones = 0x0101010101010101
-		high = 0x8080808080808080
-	)
-	i := 0
-	for ; i+8 <= len(text); i += 8 {
-		x := binary.LittleEndian.Uint64(text[i:])
-		quote, slash, del := x^(ones*'"'), x^(ones*'\\'), x^(ones*0x7f)
-		// A byte's high bit is set where it is below 0x20, zero after the exclusive
-		// or, or above 0x7f. A borrow can only add to what is found.
-		if ((x-ones*0x20)|(quote-ones)|(slash-ones)|(del-ones)|x)&high != 0 {
-			break
-		}
-	}
-	for ; i < len(text); i++ {
-		if c := text[i]; c < ' ' || c >= 0x7f || c == '"' || c == '\\' {
-			break
-		}
-	}
-	return i
-}

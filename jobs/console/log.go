@@ -2,12 +2,12 @@ package console
 
 import (
 	"fmt"
+	"strconv"
 	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"tend/jobs"
+	"tend/jobs/jsonl"
 )
 
 // Level says how much of tend's own log is written.
@@ -72,29 +72,40 @@ func (l *Log) Level() Level { return Level(l.level.Load()) }
 func (l *Log) Enabled(level Level) bool { return rank[level] <= rank[l.Level()] }
 
 // Fatal begins an entry about the end of everything.
-func (l *Log) Fatal() Entry { return Entry{log: l, level: Fatal} }
+func (l *Log) Fatal() *Entry { return l.At(Fatal) }
 
 // Error begins an entry about something that did not work.
-func (l *Log) Error() Entry { return Entry{log: l, level: Error} }
+func (l *Log) Error() *Entry { return l.At(Error) }
 
 // Warning begins an entry about something that someone should change.
-func (l *Log) Warning() Entry { return Entry{log: l, level: Warning} }
+func (l *Log) Warning() *Entry { return l.At(Warning) }
 
 // Notice begins an entry of the default level: starts, ends, failures.
-func (l *Log) Notice() Entry { return Entry{log: l, level: Notice} }
+func (l *Log) Notice() *Entry { return l.At(Notice) }
 
 // Info begins an entry about a goal, a state or an event.
-func (l *Log) Info() Entry { return Entry{log: l, level: Info} }
+func (l *Log) Info() *Entry { return l.At(Info) }
 
 // Debug begins an entry that helps to find a defect.
-func (l *Log) Debug() Entry { return Entry{log: l, level: Debug} }
+func (l *Log) Debug() *Entry { return l.At(Debug) }
 
-// At begins an entry of a level.
-func (l *Log) At(level Level) Entry { return Entry{log: l, level: level} }
+// At begins an entry of a level. It returns nil, whose methods do nothing, when
+// entries of that level are not written.
+//
+// This and the methods of Entry are called at some two hundred places, where their
+// bodies would weigh 60,000 bytes.
+//
+//go:noinline
+func (l *Log) At(level Level) *Entry {
+	if !l.Enabled(level) {
+		return nil
+	}
+	return &Entry{log: l, level: level}
+}
 
-// Entry is a line of the log in the making. Its methods return it with a field
-// added; Msg writes it. The fields show in JSON only, except that the job leads the
-// text: "tend | JOB (INST): msg".
+// Entry is a line of the log in the making. Its methods add a field and return it;
+// Msg writes it. The fields show in JSON only, except that the job leads the text:
+// "tend | JOB (INST): msg".
 type Entry struct {
 	log                *Log
 	level              Level
@@ -107,46 +118,103 @@ type Entry struct {
 }
 
 // Job names the instance that the entry is about.
-func (e Entry) Job(job, instance string) Entry { e.job, e.instance = job, instance; return e }
+//
+//go:noinline
+func (e *Entry) Job(job, instance string) *Entry {
+	if e != nil {
+		e.job, e.instance = job, instance
+	}
+	return e
+}
 
 // Process names which of the job's processes the entry is about.
-func (e Entry) Process(p jobs.Process) Entry { e.process, e.hasProcess = p, true; return e }
+//
+//go:noinline
+func (e *Entry) Process(p jobs.Process) *Entry {
+	if e != nil {
+		e.process, e.hasProcess = p, true
+	}
+	return e
+}
 
 // PID gives the process id.
-func (e Entry) PID(pid int) Entry { e.pid = pid; return e }
+//
+//go:noinline
+func (e *Entry) PID(pid int) *Entry {
+	if e != nil {
+		e.pid = pid
+	}
+	return e
+}
 
 // Status gives an exit status.
-func (e Entry) Status(status int) Entry { e.status, e.hasSts = status, true; return e }
+//
+//go:noinline
+func (e *Entry) Status(status int) *Entry {
+	if e != nil {
+		e.status, e.hasSts = status, true
+	}
+	return e
+}
 
 // Signal names a signal without SIG.
-func (e Entry) Signal(name string) Entry { e.signal = name; return e }
+//
+//go:noinline
+func (e *Entry) Signal(name string) *Entry {
+	if e != nil {
+		e.signal = name
+	}
+	return e
+}
 
 // Event names an event.
-func (e Entry) Event(name string) Entry { e.event = name; return e }
+//
+//go:noinline
+func (e *Entry) Event(name string) *Entry {
+	if e != nil {
+		e.event = name
+	}
+	return e
+}
 
 // State gives the state of the job.
-func (e Entry) State(s jobs.State) Entry { e.state = s.String(); return e }
+//
+//go:noinline
+func (e *Entry) State(s jobs.State) *Entry {
+	if e != nil {
+		e.state = s.String()
+	}
+	return e
+}
 
 // Goal gives the goal of the job.
-func (e Entry) Goal(g jobs.Goal) Entry { e.goal = g.String(); return e }
+//
+//go:noinline
+func (e *Entry) Goal(g jobs.Goal) *Entry {
+	if e != nil {
+		e.goal = g.String()
+	}
+	return e
+}
 
 // Msgf is Msg with formatting.
-func (e Entry) Msgf(format string, args ...any) {
-	if e.log.Enabled(e.level) {
+func (e *Entry) Msgf(format string, args ...any) {
+	if e != nil {
 		e.Msg(fmt.Sprintf(format, args...))
 	}
 }
 
 // Msg writes the entry with its text, which is one line: control characters in it
 // are shown as escapes. In text the job's name is put in front.
-func (e Entry) Msg(text string) {
-	if !e.log.Enabled(e.level) {
-		return
+//
+//go:noinline
+func (e *Entry) Msg(text string) {
+	if e != nil {
+		e.log.sink.post(e.log.line(e, text), e.log)
 	}
-	e.log.sink.post(e.log.line(e, text), e.log)
 }
 
-func (l *Log) line(e Entry, text string) []byte {
+func (l *Log) line(e *Entry, text string) []byte {
 	if l.json {
 		return e.appendJSON(text)
 	}
@@ -161,44 +229,38 @@ func (l *Log) line(e Entry, text string) []byte {
 
 // dropped is the line that says how many lines did not fit.
 func (l *Log) dropped(n int) []byte {
-	return l.line(Entry{log: l, level: Warning}, fmt.Sprintf("%d lines of this log were dropped: stderr is not read", n))
+	return l.line(&Entry{log: l, level: Warning}, fmt.Sprintf("%d lines of this log were dropped: stderr is not read", n))
 }
 
-// lineBuffer takes the one line that a zerolog event writes.
-type lineBuffer struct{ b []byte }
-
-func (w *lineBuffer) Write(p []byte) (int, error) {
-	w.b = append(w.b, p...)
-	return len(p), nil
-}
-
-func (e Entry) appendJSON(text string) []byte {
-	var w lineBuffer
-	z := zerolog.New(&w)
-	ev := z.Log().Str("time", string(appendTime(nil, time.Now()))).
-		Str("level", e.level.String()).Str("msg", text)
-	if e.job != "" {
-		ev = ev.Str("job", e.job)
-	}
-	if e.instance != "" {
-		ev = ev.Str("instance", e.instance)
-	}
+func (e *Entry) appendJSON(text string) []byte {
+	b := append(make([]byte, 0, 256+len(text)), `{"time":"`...)
+	b = jsonl.AppendTime(b, time.Now(), timeDigits)
+	b = append(b, '"')
+	b = appendField(b, "level", e.level.String())
+	b = jsonl.AppendString(append(b, `,"msg":`...), text)
+	b = appendField(b, "job", e.job)
+	b = appendField(b, "instance", e.instance)
 	if e.hasProcess {
-		ev = ev.Str("process", e.process.String())
+		b = appendField(b, "process", e.process.String())
 	}
 	if e.pid != 0 {
-		ev = ev.Int("pid", e.pid)
+		b = strconv.AppendInt(append(b, `,"pid":`...), int64(e.pid), 10)
 	}
 	if e.hasSts {
-		ev = ev.Int("status", e.status)
+		b = strconv.AppendInt(append(b, `,"status":`...), int64(e.status), 10)
 	}
-	for _, f := range [...]struct{ name, value string }{
-		{"signal", e.signal}, {"event", e.event}, {"state", e.state}, {"goal", e.goal},
-	} {
-		if f.value != "" {
-			ev = ev.Str(f.name, f.value)
-		}
+	b = appendField(b, "signal", e.signal)
+	b = appendField(b, "event", e.event)
+	b = appendField(b, "state", e.state)
+	b = appendField(b, "goal", e.goal)
+	return append(b, "}\n"...)
+}
+
+// appendField appends a field unless its value is empty.
+func appendField(b []byte, name, value string) []byte {
+	if value == "" {
+		return b
 	}
-	ev.Send()
-	return w.b
+	b = append(append(append(b, `,"`...), name...), `":`...)
+	return jsonl.AppendString(b, value)
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"tend/jobs"
 )
@@ -127,31 +126,6 @@ func TestLogLinesDoNotCutJobsLines(t *testing.T) {
 			t.Fatalf("line %q", l)
 		}
 	}
-}
-
-func FuzzJSONText(f *testing.F) {
-	for _, s := range []string{"", "plain", "a\"b\\c\n\t\x00\x7f", "\xff\xc3", "caf\u00e9 \u2028", strings.Repeat("x", 100) + "\""} {
-		f.Add([]byte(s))
-	}
-	f.Fuzz(func(t *testing.T, text []byte) {
-		b := append(appendJSONText([]byte{'"'}, text), '"')
-		var got string
-		if err := json.Unmarshal(b, &got); err != nil {
-			t.Fatalf("%v in %q", err, b)
-		}
-		var want strings.Builder
-		for s := text; len(s) > 0; {
-			r, n := utf8.DecodeRune(s)
-			want.WriteRune(r)
-			s = s[n:]
-		}
-		if got != want.String() {
-			t.Fatalf("text %q becomes %q, want %q", text, got, want.String())
-		}
-		if len(b)-2 > 6*len(text) {
-			t.Fatalf("%d bytes become %d", len(text), len(b)-2)
-		}
-	})
 }
 
 func FuzzPieces(f *testing.F) {

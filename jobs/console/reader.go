@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/jobs/jsonl"
 )
 
 const (
@@ -424,7 +426,7 @@ func (r *reader) format(s *sink, p *pipe, data []byte, final bool, now time.Time
 			}
 		case asJSON:
 			out = append(out, head...)
-			out = appendJSONText(out, text)
+			out = jsonl.AppendText(out, text)
 			if more {
 				out = append(out, jsonMore...)
 			} else {

@@ -346,13 +346,12 @@ func (s *sink) fail(err error, lost int) {
 		return
 	}
 	s.said = true
-	e := s.c.log.Error()
 	text := fmt.Sprintf("cannot write to %s: %v; what goes there is lost", s.name, err)
 	if s == s.c.sinks[stderr] {
-		s.c.sinks[stdout].post(s.c.log.line(e, text), s.c.log)
+		s.c.sinks[stdout].post(s.c.log.line(&Entry{log: s.c.log, level: Error}, text), s.c.log)
 		return
 	}
-	e.Msg(text)
+	s.c.log.Error().Msg(text)
 }
 
 // signal adds to an eventfd, which is never full.
