@@ -93,7 +93,6 @@ type Process struct {
 // Orphan is a live process below tend that belongs to no job.
 type Orphan struct {
 	PID     int    `json:"pid"`
-	UID     int    `json:"uid"`
 	Command string `json:"command"`
 }
 

@@ -74,7 +74,7 @@ func (p *program) orphans(req *control.Request) error {
 		case p.opts.json:
 			return out.add(o)
 		default:
-			p.print(itoa(o.PID) + "\t" + itoa(o.UID) + "\t" + o.Command)
+			p.print(itoa(o.PID) + "\t" + o.Command)
 			return nil
 		}
 	})
