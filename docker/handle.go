@@ -36,7 +36,7 @@ func (s *Supervisor) handle(call *control.Call) {
 	case control.CmdRestart:
 		s.change(call, engine.VerbRestart)
 	case control.CmdReload:
-		s.change(call, engine.VerbReload)
+		s.handleReload(call)
 	case control.CmdSignal:
 		s.signalJob(call)
 	case control.CmdStatus:
@@ -162,20 +162,17 @@ func plainAnswer(call *control.Call) func(engine.Reply) {
 	}
 }
 
-// change is start, stop, restart and reload.
+// change is start, stop and restart.
 func (s *Supervisor) change(call *control.Call, verb engine.Verb) {
 	instance, exact := exactInstance(call)
-	answer := plainAnswer(call)
-	if verb != engine.VerbReload {
-		answer = func(r engine.Reply) {
-			if r.Err != "" {
-				call.Reply(failure(r))
-				return
-			}
-			// An instance that has gone is shown as its class.
-			st, _ := s.m.Status(r.Job, r.Instance)
-			call.Reply(control.Response{Status: control.NewStatus(st)})
+	answer := func(r engine.Reply) {
+		if r.Err != "" {
+			call.Reply(failure(r))
+			return
 		}
+		// An instance that has gone is shown as its class.
+		st, _ := s.m.Status(r.Job, r.Instance)
+		call.Reply(control.Response{Status: control.NewStatus(st)})
 	}
 	s.step(engine.Command{
 		Request: s.ask(call, answer), Verb: verb,
