@@ -137,9 +137,13 @@ func (s *Supervisor) fork(a engine.Spawn) (*child.Started, error) {
 			return nil, openErr
 		}
 	}
+	profile, groups, expandErr := confinement(a)
+	if expandErr != nil {
+		return nil, expandErr
+	}
 	spec := child.New(a.Class, a.Process, a.Env, child.Options{
 		Stdin: out.Stdin, Stdout: out.Stdout, Stderr: out.Stderr, Terminal: out.Terminal,
-		FDs: a.FDs, Base: s.baseEnv, Debug: s.opts.Verbosity >= LevelDebug, NotifySocket: socket,
+		FDs: a.FDs, Base: s.baseEnv, Debug: s.opts.Verbosity >= LevelDebug, NotifySocket: socket, AppArmor: profile, CGroups: groups,
 	})
 	owner := reaper.Owner(a.Job)
 	if a.Process == jobs.Main && (a.Class.Expect == jobs.ExpectFork || a.Class.Expect == jobs.ExpectDaemon) {

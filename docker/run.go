@@ -3,6 +3,7 @@ package docker
 import (
 	"errors"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"tend/jobs/environ"
 	"tend/jobs/event"
 	"tend/reaper"
+	"tend/reaper/self"
 )
 
 // Where job files are when nothing else is said.
@@ -32,8 +34,8 @@ const (
 	kubernetesStop = 29 * time.Second
 )
 
-// Run is the init. The caller is locked to the main thread and has subscribed sigs
-// to every signal that reaper.Catchable lists. Run returns the exit status when the
+// Run is the init. The caller is the main goroutine, has prepared the runtime and has
+// subscribed sigs to every signal that is to be heard of. Run returns the exit status when the
 // container is to end. With job files it runs them; with only a command it is tini.
 //
 //  1. Read the job files, so that what is wrong in them is known first.
@@ -43,12 +45,18 @@ const (
 func Run(o *Options, sigs <-chan os.Signal) int {
 	sources := o.sources()
 	tree := confdir.New(sources)
-	watch, watchErr := tree.Watch()
-	changes, problems := tree.Load()
-	if len(changes) == 0 && len(problems) == 0 && len(o.Command) > 0 {
-		tree.Close()
-		return runCommand(o, sigs)
+	changes, problems := []confdir.Change(nil), []error(nil)
+	if len(o.Command) > 0 {
+		// Before anything is watched: to give up watches takes the kernel 10 ms.
+		if changes, problems = tree.Load(); len(changes) == 0 && len(problems) == 0 {
+			return runCommand(o, sigs)
+		}
 	}
+	// From here on all is done by this thread, which owns every child.
+	runtime.LockOSThread()
+	watch, watchErr := tree.Watch()
+	more, moreProblems := tree.Load()
+	changes, problems = append(changes, more...), append(problems, moreProblems...)
 
 	out, err := console.New(console.Options{
 		Format: o.format(), JSON: o.LogJSON, Level: o.level(), Stdout: 1, Stderr: 2,
@@ -59,6 +67,9 @@ func Run(o *Options, sigs <-chan os.Signal) int {
 		return 1
 	}
 	log := out.Log()
+	for _, w := range o.Warnings {
+		log.Warning().Msg(w)
+	}
 	defer func() { out.Flush(time.Now().Add(flushTime)) }()
 	broken := report(log, problems)
 	if broken && o.Strict {
@@ -139,6 +150,7 @@ func newSupervisor(o *Options, sigs <-chan os.Signal, out *console.Console, tree
 // boot loads the classes, opens the control socket and emits the events of boot.
 func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 	unix.Umask(jobs.DefaultUmask)
+	self.CloseOnExec()
 	s.watchConfiguration(watch, watchErr)
 	if s.opts.Boot == BootAuto {
 		s.m.AddSource(s.late)
@@ -155,6 +167,7 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 		s.server = server
 		s.tellSocket()
 	}
+	self.Threads()
 	s.emitBoot()
 	s.booted = true
 	if s.command != nil {
@@ -216,7 +229,7 @@ func (s *Supervisor) load(changes []confdir.Change) {
 			s.step(engine.Unload{Name: c.Name})
 			continue
 		}
-		s.step(engine.Load{Class: s.masks.apply(c.Class)})
+		s.step(engine.Load{Class: s.masks.apply(withProfile(c.Class))})
 	}
 }
 
