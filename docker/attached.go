@@ -22,11 +22,11 @@ const (
 // started are there, owns standard input and the terminal, and its end is the end
 // of the container.
 type attached struct {
-	class    *jobs.Class
-	awaited  map[instance]bool // what boot has moved to goal start
-	since    time.Duration
-	started  bool
-	status   *int // once it has ended
+	class   *jobs.Class
+	awaited map[instance]bool // what boot has moved to goal start
+	since   time.Duration
+	started bool
+	status  *int // once it has ended
 }
 
 // instance names an instance of a job.
