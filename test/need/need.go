@@ -21,10 +21,21 @@ const strict = "TEND_TEST_NO_SKIP"
 // Skip skips the test with a reason, or fails it where TEND_TEST_NO_SKIP=1.
 func Skip(t testing.TB, format string, args ...any) {
 	t.Helper()
-	if os.Getenv(strict) == "1" {
+	if All() {
 		t.Fatalf("may not be skipped here ("+strict+"=1): "+format, args...)
 	}
 	t.Skipf(format, args...)
+}
+
+// All tells whether all tests were asked for, whatever they need and take.
+func All() bool { return os.Getenv(strict) == "1" }
+
+// Full skips the test unless all tests were asked for: it takes minutes.
+func Full(t testing.TB) {
+	t.Helper()
+	if !All() {
+		t.Skip("takes minutes; " + strict + "=1 asks for it")
+	}
 }
 
 // Program skips the test unless all named programs are in PATH.
