@@ -63,6 +63,7 @@ func (m *Machine) unload(name string) {
 		return
 	}
 	c.next, c.gone = nil, true
+	c.start.reset(m)
 	if len(c.instances) == 0 {
 		m.forget(c)
 	}
@@ -108,7 +109,12 @@ func (m *Machine) define(c *class, def *jobs.Class) {
 	if old == nil || old.held == nil {
 		return
 	}
-	held := slices.DeleteFunc(slices.Clone(old.held), func(e *emission) bool { return e == nil })
+	var held []*emission
+	for _, h := range old.held {
+		if h.e != nil {
+			held = append(held, h.e)
+		}
+	}
 	slices.SortFunc(held, func(a, b *emission) int { return cmp.Compare(a.serial, b.serial) })
 	for _, e := range slices.Compact(held) {
 		if c.start.offer(m, e, m.classEnv(c).Lookup) {

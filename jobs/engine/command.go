@@ -115,8 +115,8 @@ func (m *Machine) refusal(in Command, t target) string {
 	return ""
 }
 
-// await makes the caller of a command wait, or answers it at once.
-func (m *Machine) await(j *job, in Command) {
+// answerLater makes the caller of a command wait, or answers it at once.
+func (m *Machine) answerLater(j *job, in Command) {
 	if in.NoWait {
 		m.reply(in.Request, j, "", "")
 	} else if in.Request != 0 {
@@ -132,7 +132,7 @@ func (m *Machine) startByCommand(in Command, t target) {
 		j.causes = nil
 	}
 	m.overtake(j, VerbStart, in.Inside == j.id)
-	m.await(j, in)
+	m.answerLater(j, in)
 	m.changeGoal(j, jobs.Start)
 }
 
@@ -142,7 +142,7 @@ func (m *Machine) stopByCommand(in Command, j *job) {
 		j.stopEnv = in.Env
 	}
 	m.overtake(j, VerbStop, in.Inside == j.id)
-	m.await(j, in)
+	m.answerLater(j, in)
 	m.stopJob(j)
 }
 
@@ -161,7 +161,7 @@ func (m *Machine) restartByCommand(in Command, j *job) {
 	}
 	j.stopEnv = nil
 	m.overtake(j, VerbRestart, in.Inside == j.id)
-	m.await(j, in)
+	m.answerLater(j, in)
 	if j.delaying {
 		m.advance(j)
 		return
@@ -191,8 +191,8 @@ func (m *Machine) startByEvents(c *class) {
 		}
 		name = expanded
 	}
-	if j := c.instance(name); j != nil && j.goal != jobs.Stop {
-		return
+	if j := c.instance(name); j != nil && (j.goal != jobs.Stop || m.halt != nil) {
+		return // during a shutdown no stop is taken back
 	}
 	if m.halt != nil {
 		who := instanceName{c.name, name}

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"slices"
 	"strings"
 
+	"tend/jobs"
 	"tend/jobs/environ"
 	"tend/jobs/event"
 )
@@ -15,9 +17,25 @@ type condition struct {
 	job   *job // nil: start on
 	expr  *event.Operator
 	terms []*event.Operator // of expr, left to right; shared
-	held  []*emission       // by term; nil as long as nothing is true
+	held  []hold            // by term; nil as long as nothing is true
 	slots []slot
 	dead  bool // no longer in the index
+}
+
+// hold is what has made a term true.
+type hold struct {
+	e      *emission
+	blocks bool // e waits for the condition
+}
+
+// blocks tells whether an event has to wait for what becomes of the condition. A job
+// cannot wait for itself, and a job that is stopping does not care for the rest of its
+// stop condition any more; there the event is remembered, but goes on.
+func (c *condition) blocks(e *emission) bool {
+	if c.job != nil {
+		return e.owner != c.job && c.job.state < jobs.Stopping
+	}
+	return e.owner == nil || e.owner.class != c.class
 }
 
 // offer makes the terms true that e matches and tells whether that has made any
@@ -25,15 +43,17 @@ type condition struct {
 func (c *condition) offer(m *Machine, e *emission, lookup func(string) (string, bool)) bool {
 	matched := false
 	for i, t := range c.terms {
-		if c.held != nil && c.held[i] != nil || t.Name != e.ev.Name || !t.Matches(e.ev, lookup) {
+		if c.held != nil && c.held[i].e != nil || t.Name != e.ev.Name || !t.Matches(e.ev, lookup) {
 			continue
 		}
 		if c.held == nil {
-			c.held = make([]*emission, len(c.terms))
+			c.held = make([]hold, len(c.terms))
 		}
-		c.held[i] = e
-		e.blockers++
-		e.partial++
+		c.held[i] = hold{e, c.blocks(e)}
+		if c.held[i].blocks {
+			e.blockers++
+			e.partial++
+		}
 		matched = true
 	}
 	return matched && c.value()
@@ -46,10 +66,10 @@ func (c *condition) value() bool {
 
 // value evaluates the tree below o, whose terms begin at *i, and moves *i behind
 // them.
-func value(o *event.Operator, held []*emission, i *int) bool {
+func value(o *event.Operator, held []hold, i *int) bool {
 	if o.Kind == event.Match {
 		*i++
-		return held[*i-1] != nil
+		return held[*i-1].e != nil
 	}
 	left := value(o.Left, held, i)
 	right := value(o.Right, held, i)
@@ -63,7 +83,7 @@ func value(o *event.Operator, held []*emission, i *int) bool {
 // lies under a false branch is left out.
 func (c *condition) causes() []*emission {
 	if len(c.terms) == 1 {
-		return c.held
+		return []*emission{c.held[0].e}
 	}
 	causes, _ := appendCauses(nil, c.expr, c.held)
 	return causes
@@ -71,10 +91,10 @@ func (c *condition) causes() []*emission {
 
 // appendCauses returns causes with those of the tree below o, whose terms held
 // begins with, and the rest of held.
-func appendCauses(causes []*emission, o *event.Operator, held []*emission) ([]*emission, []*emission) {
+func appendCauses(causes []*emission, o *event.Operator, held []hold) ([]*emission, []hold) {
 	if o.Kind == event.Match {
-		if held[0] != nil {
-			causes = append(causes, held[0])
+		if held[0].e != nil {
+			causes = append(causes, held[0].e)
 		}
 		return causes, held[1:]
 	}
@@ -93,12 +113,23 @@ func appendCauses(causes []*emission, o *event.Operator, held []*emission) ([]*e
 func (c *condition) reset(m *Machine) {
 	held := c.held
 	c.held = nil
-	for _, e := range held {
-		if e != nil {
-			e.partial--
-			m.unblock(e)
+	letGo(m, held)
+}
+
+// letGo lets the events go on that held blocks; what they have made true stays so.
+func letGo(m *Machine, held []hold) {
+	for i := range held {
+		if h := &held[i]; h.blocks {
+			h.blocks = false
+			h.e.partial--
+			m.unblock(h.e)
 		}
 	}
+}
+
+// holds tells whether e waits for the condition.
+func (c *condition) holds(e *emission) bool {
+	return slices.Contains(c.held, hold{e, true})
 }
 
 // variables returns the variables of causes, those of a later term over those of

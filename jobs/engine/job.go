@@ -299,10 +299,10 @@ func (m *Machine) unblockAll(j *job) {
 	}
 }
 
-// block makes events wait for the job.
+// block makes events wait for the job, but for the one that it waits for itself.
 func (j *job) block(events []*emission) {
 	for i, e := range events {
-		if slices.Contains(events[:i], e) {
+		if e.owner == j || slices.Contains(events[:i], e) {
 			continue
 		}
 		e.blockers++

@@ -104,11 +104,14 @@ func (m *Machine) enter(j *job, from jobs.State) bool {
 		return !m.spawn(j, jobs.PreStopProcess)
 	case jobs.Stopping:
 		m.timers.cancel(&j.start)
+		if j.stop != nil {
+			letGo(m, j.stop.held)
+		}
 		e := m.emitJobEvent(j, "stopping", true)
 		if m.halt != nil && m.halt.half {
 			return true // there is no time to wait for others any more
 		}
-		j.blocked, e.job = e, j
+		m.await(j, e)
 		return false
 	case jobs.Killed:
 		return m.enterKilled(j)
@@ -141,8 +144,12 @@ func (m *Machine) enterStarting(j *job, from jobs.State) {
 	if d := m.startTimeout(j); d > 0 {
 		m.timers.set(&j.start, m.now, d)
 	}
-	j.blocked = m.emitJobEvent(j, "starting", false)
-	j.blocked.job = j
+	m.await(j, m.emitJobEvent(j, "starting", false))
+}
+
+// await makes a job wait for the end of its own event.
+func (m *Machine) await(j *job, e *emission) {
+	j.blocked, e.job, e.owner = e, j, j
 }
 
 func (m *Machine) startTimeout(j *job) time.Duration {

@@ -159,7 +159,7 @@ func (m *Machine) Missing() []Condition {
 		}
 		cond := Condition{Job: c.name}
 		for i, t := range c.start.terms {
-			if c.start.held == nil || c.start.held[i] == nil {
+			if c.start.held == nil || c.start.held[i].e == nil {
 				cond.Terms = append(cond.Terms, t)
 			}
 		}

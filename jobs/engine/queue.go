@@ -15,7 +15,8 @@ type emission struct {
 	handled  bool
 	failed   bool // a job that blocked it has failed
 
-	job *job // starting and stopping: the job that waits for the end of it
+	job   *job // starting and stopping: the job that waits for the end of it
+	owner *job // the same, also when it waits no longer
 	// subject is the instance that a job event is about, or one of whose processes
 	// has emitted the event; the stop order uses it.
 	subject  instanceName

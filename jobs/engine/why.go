@@ -130,11 +130,11 @@ func (m *Machine) why(j *job) InstanceReport {
 func (m *Machine) blockersOf(e *emission) []string {
 	var names []string
 	for _, c := range m.byName {
-		if slices.Contains(c.start.held, e) {
+		if c.start.holds(e) {
 			names = append(names, c.name)
 		}
 		for _, j := range c.instances {
-			if slices.Contains(j.blocking, e) || j.stop != nil && slices.Contains(j.stop.held, e) {
+			if slices.Contains(j.blocking, e) || j.stop != nil && j.stop.holds(e) {
 				names = append(names, j.display())
 			}
 		}
@@ -149,8 +149,8 @@ func (m *Machine) terms(c *condition) []Term {
 	var terms []Term
 	for i, o := range c.terms {
 		t := Term{Operator: o, Emitters: m.emitters(o)}
-		if c.held != nil && c.held[i] != nil {
-			t.True, t.By = true, c.held[i].ev
+		if c.held != nil && c.held[i].e != nil {
+			t.True, t.By = true, c.held[i].e.ev
 		}
 		t.Source, t.CanFire = m.source(o)
 		t.Missed = !t.True && m.missed(o, c)
