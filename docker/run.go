@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -87,6 +88,9 @@ func Run(o *Options, sigs <-chan os.Signal) int {
 	s.answerLast()
 	return s.status
 }
+
+// afterBoot is when a container has usually settled.
+const afterBoot = time.Second
 
 // flushTime is how long output that is still in pipes may take at the end.
 const flushTime = 500 * time.Millisecond
@@ -174,6 +178,8 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 		s.await()
 	}
 	s.tellOuter("READY=1")
+	// What reading the files and starting everything took is not needed again.
+	s.timers.add(s.now()+afterBoot, func() { go debug.FreeOSMemory() })
 	s.settled()
 }
 
