@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"encoding/json"
 	"os"
 	"runtime"
 	"strconv"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/jobs/jsonl"
 	"tend/reaper/self"
 )
 
@@ -266,12 +266,9 @@ func (r *reporter) say(level int, text string) {
 	line := []byte("tend | " + text + "\n")
 	if r.json {
 		names := [...]string{"error", "warning", "notice", "info", "debug"}
-		line, _ = json.Marshal(struct {
-			Time  string `json:"time"`
-			Level string `json:"level"`
-			Msg   string `json:"msg"`
-		}{time.Now().UTC().Format(time.RFC3339Nano), names[level-LevelError], text})
-		line = append(line, '\n')
+		line = jsonl.AppendTime([]byte(`{"time":"`), time.Now(), 6)
+		line = append(line, `","level":"`+names[level-LevelError]+`","msg":`...)
+		line = append(jsonl.AppendString(line, text), "}\n"...)
 	}
 	if _, err := unix.Write(2, line); err == unix.EPIPE {
 		r.broken = true

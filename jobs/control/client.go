@@ -2,13 +2,14 @@ package control
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"tend/jobs/jsonl"
 )
 
 // Client is a connection to tend. It is for one goroutine, and blocks.
@@ -119,11 +120,7 @@ func (c *Client) Do(req *Request) (*Response, error) {
 // first error of line.
 func (c *Client) Each(req *Request, line func(*Response) error) error {
 	req.V = Protocol
-	buf, err := appendLine(nil, req)
-	if err != nil {
-		return err
-	}
-	if err := c.write(buf); err != nil {
+	if err := c.write(appendLine(nil, req)); err != nil {
 		// A server that does not want us says why before it hangs up.
 		if r, readErr := c.response(); readErr == nil && r.Error != "" {
 			return &Refused{r.Error, r.Reason}
@@ -169,8 +166,8 @@ func (c *Client) response() (*Response, error) {
 			line := c.buf[:searched+i]
 			c.buf = c.buf[searched+i+1:]
 			r := new(Response)
-			if err := json.Unmarshal(line, r); err != nil {
-				return nil, fmt.Errorf("malformed reply: %w", err)
+			if err := jsonl.Decode(line, r); err != nil {
+				return nil, errors.New("malformed reply: " + err.Error())
 			}
 			return r, nil
 		}

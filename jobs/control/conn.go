@@ -248,10 +248,7 @@ func (c *conn) waitHangUp() error {
 
 // refuse writes an error, as far as the client's buffer takes it at once.
 func (c *conn) refuse(text string) {
-	line, err := appendLine(nil, Response{V: Protocol, Error: text})
-	if err != nil {
-		return
-	}
+	line := appendLine(nil, &Response{V: Protocol, Error: text})
 	// The connection ends anyway.
 	_ = c.file.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = c.file.Write(line)
@@ -285,25 +282,21 @@ func (w *writer) drain(call *Call) (ended bool, err error) {
 func (w *writer) answer(a answer) error {
 	if a.items == nil {
 		a.one.More = a.more
-		return w.line(a.one)
+		return w.line(&a.one)
 	}
 	for r := range a.items {
 		r.More = true
-		if err := w.line(r); err != nil {
+		if err := w.line(&r); err != nil {
 			return err
 		}
 	}
-	return w.line(Response{})
+	return w.line(new(Response))
 }
 
-func (w *writer) line(r Response) error {
+func (w *writer) line(r *Response) error {
 	r.V = Protocol
-	buf, err := appendLine(w.buf, r)
-	if err != nil {
-		return err
-	}
-	w.buf = buf
-	if len(buf) < writeChunk {
+	w.buf = appendLine(w.buf, r)
+	if len(w.buf) < writeChunk {
 		return nil
 	}
 	return w.flush()

@@ -51,7 +51,7 @@ func (c *conn) cancelDelayed(req *Request) bool {
 	if err != nil {
 		r.Error = err.Error()
 	}
-	if w.line(r) != nil || w.flush() != nil {
+	if w.line(&r) != nil || w.flush() != nil {
 		return false
 	}
 	return true

@@ -4,12 +4,11 @@
 package control
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
+	"strconv"
 
 	"tend/jobs"
+	"tend/jobs/jsonl"
 )
 
 // Protocol is the version of the protocol. It changes when a client of the old
@@ -201,33 +200,26 @@ func (s *Status) String() string {
 	return status.String()
 }
 
-// errNotObject is for a line that is JSON but no request.
-var errNotObject = errors.New("a request is one JSON object")
-
 // DecodeRequest reads a request from a line without its newline. Fields that are
 // not known are ignored, so that a newer client can talk to an older tend.
 func DecodeRequest(line []byte) (*Request, error) {
-	if trimmed := bytes.TrimLeft(line, " \t\r"); len(trimmed) == 0 || trimmed[0] != '{' {
-		return nil, errNotObject
-	}
-	var req Request
-	if err := json.Unmarshal(line, &req); err != nil {
-		return nil, fmt.Errorf("malformed request: %w", err)
+	req := new(Request)
+	switch err := jsonl.Decode(line, req); {
+	case err == jsonl.ErrNotObject:
+		return nil, errors.New("a request is one JSON object")
+	case err != nil:
+		return nil, errors.New("malformed request: " + err.Error())
 	}
 	if req.V != Protocol {
-		return nil, fmt.Errorf("protocol version %d is not known, this is %d", req.V, Protocol)
+		return nil, errors.New("protocol version " + strconv.Itoa(req.V) + " is not known, this is " + strconv.Itoa(Protocol))
 	}
 	if lookUp(req.Command) == nil {
-		return nil, fmt.Errorf("unknown command: %q", req.Command)
+		return nil, errors.New("unknown command: " + strconv.Quote(req.Command))
 	}
-	return &req, nil
+	return req, nil
 }
 
-// appendLine appends v and a newline to buf.
-func appendLine(buf []byte, v any) ([]byte, error) {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return buf, err
-	}
-	return append(append(buf, line...), '\n'), nil
+// appendLine appends o and a newline to buf.
+func appendLine(buf []byte, o jsonl.Object) []byte {
+	return append(jsonl.Append(buf, o), '\n')
 }

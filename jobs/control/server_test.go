@@ -596,17 +596,13 @@ func FuzzDecodeRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
-		out, err := appendLine(nil, req)
-		if err != nil {
-			t.Fatalf("cannot encode what was decoded: %v", err)
-		}
+		out := appendLine(nil, req)
 		again, err := DecodeRequest(bytes.TrimSuffix(out, []byte("\n")))
 		if err != nil {
 			t.Fatalf("DecodeRequest(%q) = %v", out, err)
 		}
-		second, err := appendLine(nil, again)
-		if err != nil || !bytes.Equal(out, second) {
-			t.Errorf("%q becomes %q, %v", out, second, err)
+		if second := appendLine(nil, again); !bytes.Equal(out, second) {
+			t.Errorf("%q becomes %q", out, second)
 		}
 	})
 }

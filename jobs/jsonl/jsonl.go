@@ -139,6 +139,46 @@ func Append(b []byte, o Object) []byte {
 	return c.text
 }
 
+// Indent appends what Append has written in lines for people, indented by two spaces.
+func Indent(b, object []byte) []byte {
+	depth, quoted, escaped := 0, false, false
+	newline := func() {
+		b = append(b, '\n')
+		for range depth {
+			b = append(b, "  "...)
+		}
+	}
+	for i, char := range object {
+		switch {
+		case escaped:
+			escaped = false
+		case quoted:
+			escaped, quoted = char == '\\', char != '"'
+		case char == '"':
+			quoted = true
+		case char == '}' || char == ']':
+			depth--
+			if object[i-1] != char-2 { // the bracket that opens lies two before it in ASCII
+				newline()
+			}
+		}
+		b = append(b, char)
+		switch {
+		case quoted:
+		case char == '{' || char == '[':
+			depth++
+			if object[i+1] != char+2 {
+				newline()
+			}
+		case char == ',':
+			newline()
+		case char == ':':
+			b = append(b, ' ')
+		}
+	}
+	return b
+}
+
 // Codec writes or reads the fields of objects. Which it does is not for those to
 // know: a field is named together with the variable that it is taken from, or put
 // into. The methods whose names begin with Opt do not write the zero value. A field
@@ -297,8 +337,8 @@ func (c *Codec) Object(o Object) {
 	c.text = append(c.text, '}')
 }
 
-// List is a field that is a list of n objects. It asks for each of them; in reading
-// n is 0 and add is asked for more. None is written as null.
+// List is a field that is a list of n objects, each of which is asked for; in reading
+// the index goes on from 0, and who is asked makes those that are not there yet.
 func (c *Codec) List(name string, n int, element func(i int) Object) { c.list(name, n, false, element) }
 
 // OptList is List unless there is none.
@@ -316,8 +356,6 @@ func (c *Codec) list(name string, n int, zero bool, element func(i int) Object) 
 				c.readObject(o)
 			}
 		}
-	case n == 0:
-		c.text = append(c.text, "null"...)
 	default:
 		c.text = append(c.text, '[')
 		for i := range n {

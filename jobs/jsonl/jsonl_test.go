@@ -112,9 +112,7 @@ func TestWhatWeWriteIsReadByEncodingJSON(t *testing.T) {
 		if err := json.Unmarshal(std, &want); err != nil {
 			t.Fatal(err)
 		}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%s is read as something else than %s", line, std)
-		}
+		same(t, &got, &want)
 		names := func(line []byte) (names []string) {
 			for d := json.NewDecoder(bytes.NewReader(line)); ; {
 				token, err := d.Token()
@@ -147,9 +145,20 @@ func TestWhatEncodingJSONWritesIsReadByUs(t *testing.T) {
 			if err := Decode(line, &got); err != nil {
 				t.Fatalf("%v in %s", err, line)
 			}
-			if !reflect.DeepEqual(got, want) {
-				t.Errorf("%s: got %+v, want %+v", line, got, want)
-			}
+			same(t, &got, &want)
+		}
+	}
+}
+
+func TestIndent(t *testing.T) {
+	for _, e := range append(examples(), &everything{S: `a:"b\\",{}[`, L: []string{"\\"}}) {
+		line := Append(nil, e)
+		var want bytes.Buffer
+		if err := json.Indent(&want, line, "", "  "); err != nil {
+			t.Fatal(err)
+		}
+		if got := Indent(nil, line); !bytes.Equal(got, want.Bytes()) {
+			t.Errorf("got\n%s\nwant\n%s", got, want.Bytes())
 		}
 	}
 }

@@ -11,10 +11,13 @@ import (
 // four deep; the rest is for fields of a later version, which are skipped.
 const maxDepth = 32
 
+// ErrNotObject is the error for a line that does not begin as an object.
+var ErrNotObject = errors.New("no JSON object")
+
 var (
-	errSyntax   = errors.New("no valid JSON")
-	errDepth    = errors.New("nested too deep")
-	errObject   = errors.New("no JSON object")
+	errSyntax = errors.New("no valid JSON")
+	errDepth  = errors.New("nested too deep")
+
 	errTrailing = errors.New("something follows the JSON object")
 )
 
@@ -81,7 +84,7 @@ func (c *Codec) null() bool { return c.take("null") }
 func (c *Codec) open(bracket byte) {
 	switch {
 	case !c.begins(bracket) && c.depth == 0:
-		c.fail(errObject)
+		c.fail(ErrNotObject)
 	case c.peek() != bracket && bracket == '{':
 		c.wrong("an object")
 	case c.peek() != bracket:

@@ -3,7 +3,6 @@
 package check
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +12,7 @@ import (
 	"strings"
 
 	"tend/jobs/conf"
+	"tend/jobs/jsonl"
 )
 
 const usage = `Usage: tend check [OPTION...] [PATH...]
@@ -103,20 +103,27 @@ func cause(err error) error {
 
 // finding is an error or a warning as --json shows it.
 type finding struct {
-	File     string `json:"file"`
-	Line     int    `json:"line"`
-	Column   int    `json:"column"`
-	Width    int    `json:"width"`
-	Severity string `json:"severity"`
-	Message  string `json:"message"`
+	file                string
+	line, column, width int
+	severity, message   string
 }
 
 func newFinding(e *conf.Error) finding {
-	f := finding{File: e.File, Line: e.Line, Column: e.Column, Width: e.Width, Severity: "error", Message: e.Msg}
+	f := finding{file: e.File, line: e.Line, column: e.Column, width: e.Width, severity: "error", message: e.Msg}
 	if e.Warning {
-		f.Severity = "warning"
+		f.severity = "warning"
 	}
 	return f
+}
+
+// Fields is for jsonl.
+func (f *finding) Fields(c *jsonl.Codec) {
+	c.String("file", &f.file)
+	c.Int("line", &f.line)
+	c.Int("column", &f.column)
+	c.Int("width", &f.width)
+	c.String("severity", &f.severity)
+	c.String("message", &f.message)
 }
 
 // count returns the numbers of errors and of warnings.
@@ -134,21 +141,26 @@ func (c *checker) count() (errors, warnings int) {
 // writeJSON writes one object; docs/check.md describes it.
 func (c *checker) writeJSON(w io.Writer) {
 	errors, warnings := c.count()
-	list := make([]finding, len(c.findings))
+	r := report{1, c.files, errors, warnings, make([]finding, len(c.findings))}
 	for i, e := range c.findings {
-		list[i] = newFinding(e)
+		r.findings[i] = newFinding(e)
 	}
-	out, err := json.MarshalIndent(struct {
-		Version  int       `json:"version"`
-		Files    int       `json:"files"`
-		Errors   int       `json:"errors"`
-		Warnings int       `json:"warnings"`
-		Findings []finding `json:"findings"`
-	}{1, c.files, errors, warnings, list}, "", "  ")
-	if err != nil {
-		panic(err) // strings and numbers only
-	}
-	w.Write(append(out, '\n'))
+	w.Write(append(jsonl.Indent(nil, jsonl.Append(nil, &r)), '\n'))
+}
+
+// report is what --json prints.
+type report struct {
+	version, files, errors, warnings int
+	findings                         []finding
+}
+
+// Fields is for jsonl.
+func (r *report) Fields(c *jsonl.Codec) {
+	c.Int("version", &r.version)
+	c.Int("files", &r.files)
+	c.Int("errors", &r.errors)
+	c.Int("warnings", &r.warnings)
+	c.List("findings", len(r.findings), func(i int) jsonl.Object { return &r.findings[i] })
 }
 
 // write writes the findings for people, file by file.
@@ -160,10 +172,10 @@ func (c *checker) write(w io.Writer) {
 			fmt.Fprintf(w, "%s:\n", file)
 		}
 		f := newFinding(e)
-		fmt.Fprintf(w, "  %d:%d: %s: %s\n", f.Line, f.Column, f.Severity, f.Message)
-		if line, ok := c.line(file, f.Line); ok {
-			number := fmt.Sprintf("%6d", f.Line)
-			fmt.Fprintf(w, "%s | %s\n%*s | %s\n", number, line, len(number), "", caret(line, f.Column, f.Width))
+		fmt.Fprintf(w, "  %d:%d: %s: %s\n", f.line, f.column, f.severity, f.message)
+		if line, ok := c.line(file, f.line); ok {
+			number := fmt.Sprintf("%6d", f.line)
+			fmt.Fprintf(w, "%s | %s\n%*s | %s\n", number, line, len(number), "", caret(line, f.column, f.width))
 		}
 	}
 	errors, warnings := c.count()

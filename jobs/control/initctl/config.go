@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"tend/jobs/control"
+	"tend/jobs/jsonl"
 )
 
 func addIgnored(p *program, value string) error {
@@ -23,7 +24,8 @@ func showConfig(p *program, args []string) error {
 		case r.Config == nil:
 			return nil
 		case p.opts.json:
-			return out.add(r.Config)
+			out.add(r.Config)
+			return nil
 		}
 		p.printConfig(r.Config)
 		return nil
@@ -128,13 +130,26 @@ func reloadConfiguration(p *program, _ []string) error {
 	return err
 }
 
+// versions is what version --json prints.
+type versions struct {
+	protocol int
+	version  string
+}
+
+// Fields is for jsonl.
+func (v *versions) Fields(c *jsonl.Codec) {
+	c.Int("protocol", &v.protocol)
+	c.String("version", &v.version)
+}
+
 func version(p *program, _ []string) error {
 	r, err := p.ask(&control.Request{Command: control.CmdVersion})
 	if err != nil {
 		return err
 	}
 	if p.opts.json {
-		return p.printJSON(map[string]any{"version": r.Text, "protocol": r.V})
+		p.printJSON(&versions{protocol: r.V, version: r.Text})
+		return nil
 	}
 	p.print(r.Text)
 	return nil

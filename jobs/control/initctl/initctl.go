@@ -5,7 +5,6 @@ package initctl
 
 import (
 	"bufio"
-	"encoding/json"
 	"errors"
 	"io"
 	"os"
@@ -15,6 +14,7 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/control"
+	"tend/jobs/jsonl"
 )
 
 // program is one run of a client.
@@ -125,15 +125,8 @@ func (p *program) print(line string) {
 	_ = p.stdout.WriteByte('\n')
 }
 
-// printJSON prints v on a line.
-func (p *program) printJSON(v any) error {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
-	p.print(string(line))
-	return nil
-}
+// printJSON prints o on a line.
+func (p *program) printJSON(o jsonl.Object) { p.print(string(jsonl.Append(nil, o))) }
 
 // dial connects to tend.
 func (p *program) dial() (*control.Client, error) {

@@ -59,7 +59,8 @@ func status(p *program, args []string) error {
 		return err
 	}
 	if p.opts.json {
-		return p.printJSON(r.Status)
+		p.printJSON(r.Status)
+		return nil
 	}
 	p.print(r.Status.String())
 	return nil
@@ -72,7 +73,8 @@ func (p *program) orphans(req *control.Request) error {
 		case o == nil:
 			return nil
 		case p.opts.json:
-			return out.add(o)
+			out.add(o)
+			return nil
 		default:
 			p.print(itoa(o.PID) + "\t" + o.Command)
 			return nil
@@ -88,7 +90,8 @@ func list(p *program, _ []string) error {
 		case r.Status == nil:
 			return nil
 		case p.opts.json:
-			return out.add(r.Status)
+			out.add(r.Status)
+			return nil
 		}
 		p.print(r.Status.String())
 		return nil

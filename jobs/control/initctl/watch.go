@@ -1,13 +1,13 @@
 package initctl
 
 import (
-	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
 
 	"tend/jobs"
 	"tend/jobs/control"
+	"tend/jobs/jsonl"
 )
 
 func itoa(n int) string { return strconv.Itoa(n) }
@@ -20,20 +20,16 @@ type array struct {
 
 func (p *program) array() *array { return &array{p: p} }
 
-func (a *array) add(v any) error {
-	line, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
+func (a *array) add(o jsonl.Object) {
 	lead := ",\n"
 	if a.n == 0 {
 		lead = "["
 	}
 	a.n++
 	if !a.p.opts.quiet {
-		_, err = a.p.stdout.WriteString(lead + string(line))
+		// Errors stay with the writer, as those of print.
+		_, _ = a.p.stdout.Write(jsonl.Append([]byte(lead), o))
 	}
-	return err
 }
 
 // end closes the array, when JSON was asked for and there was no error.
@@ -67,7 +63,8 @@ func monitor(p *program, _ []string) error {
 		case n == nil:
 			return nil
 		case p.opts.json:
-			return p.printJSON(n)
+			p.printJSON(n)
+			return nil
 		default:
 			p.print(clock(n.Time) + " " + n.Text)
 			return nil
@@ -94,7 +91,8 @@ func showLog(p *program, args []string) error {
 		case o == nil:
 			return nil
 		case p.opts.json:
-			return p.printJSON(o)
+			p.printJSON(o)
+			return nil
 		default:
 			p.print(o.Msg)
 			return nil
@@ -112,7 +110,8 @@ func why(p *program, args []string) error {
 		return err
 	}
 	if p.opts.json {
-		return p.printJSON(r.Why)
+		p.printJSON(r.Why)
+		return nil
 	}
 	for _, line := range r.Why.Lines {
 		p.print(line)
@@ -129,9 +128,7 @@ func health(p *program, args []string) error {
 		return errors.New("no answer about health")
 	}
 	if p.opts.json {
-		if err := p.printJSON(r.Health); err != nil {
-			return err
-		}
+		p.printJSON(r.Health)
 	} else {
 		for _, reason := range r.Health.Reasons {
 			p.print(jobs.InstanceName(reason.Job, reason.Instance) + ": " + reason.Text)
