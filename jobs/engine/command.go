@@ -129,7 +129,7 @@ func (m *Machine) startByCommand(in Command, t target) {
 	if !in.Exact {
 		j.args, j.pending = in.Env, true
 		m.dropFDs(&j.newFDs)
-		j.causes = nil
+		j.causes, j.late = nil, false
 	}
 	m.overtake(j, VerbStart, in.Inside == j.id)
 	m.answerLater(j, in)
@@ -202,7 +202,7 @@ func (m *Machine) startByEvents(c *class) {
 		m.halt.started[who] = true
 	}
 	j := m.instanceFor(c, name)
-	j.late = m.halt != nil
+	j.late = m.halt != nil || c.def.Task && announcesShutdown(causes)
 	m.dropFDs(&j.newFDs)
 	j.newFDs = takeFDs(causes)
 	if fds := descriptorList(j.newFDs); fds != "" {

@@ -46,7 +46,7 @@ type job struct {
 	handed   bool // main has been handed over while starting
 	left     bool // a process of this run has left others behind
 	sweeping bool // a Sweep is on
-	late     bool // started by the shutdown
+	late     bool // a task of the shutdown: not in its order
 	looping  bool // the run ends to begin anew: respawn
 	ending   bool // the machine itself has begun to end the processes of this run
 	delaying bool // rests in post-stop until the respawn is due

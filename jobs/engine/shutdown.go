@@ -107,6 +107,14 @@ func (m *Machine) startsInShutdown(c *class, causes []*emission) bool {
 	})
 }
 
+// announcesShutdown tells whether an event is what a signal that begins a shutdown
+// emits just before it. A task that it starts belongs to the shutdown.
+func announcesShutdown(causes []*emission) bool {
+	return slices.ContainsFunc(causes, func(e *emission) bool {
+		return e.ev.Name == "control-alt-delete" || e.ev.Name == "power-status-changed"
+	})
+}
+
 // steer takes the next step of a shutdown once all events have been handled. It
 // tells whether it has done something.
 func (m *Machine) steer() bool {
