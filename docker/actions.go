@@ -3,6 +3,7 @@ package docker
 import (
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -208,7 +209,8 @@ func (s *Supervisor) failPendingForks(why string) {
 }
 
 func spawnFailed(job engine.JobID, process jobs.Process, pid int, err error) engine.Input {
-	in := engine.SpawnFailed{Job: job, Process: process, PID: pid, Err: err.Error(), Status: 1}
+	text := strings.TrimPrefix(err.Error(), process.String()+": ")
+	in := engine.SpawnFailed{Job: job, Process: process, PID: pid, Err: text, Status: 1}
 	var e *child.Error
 	if errors.As(err, &e) {
 		in.Status = e.Status()

@@ -123,7 +123,7 @@ type SpawnFailed struct {
 	Job     JobID
 	Process jobs.Process
 	PID     int    // that Spawned has told, 0 when nothing was forked
-	Err     string // one line: stage, argument and errno
+	Err     string // one line: what could not be done, and why
 	Status  int    // 127 not found, 126 not executable, 1 anything else
 }
 

@@ -60,7 +60,7 @@ func (m *Machine) spawnFailed(in SpawnFailed) {
 	}
 	j.pids[in.Process] = 0
 	j.flying &^= 1 << in.Process
-	reason := in.Process.String() + " could not be started: " + in.Err
+	reason := in.Process.String() + ": " + in.Err
 	p, state := in.Process, j.state
 	switch {
 	case p == jobs.PostStartProcess && state == jobs.PostStart, p == jobs.PreStopProcess && state == jobs.PreStop:
