@@ -198,6 +198,8 @@ func (s *Supervisor) loop() {
 		case r := <-s.staged:
 			s.handleStage(r)
 		case call := <-calls:
+			// What has ended by now the client may have seen end.
+			s.reap()
 			s.handle(call)
 		case <-s.confRead:
 			s.configurationChanged()
