@@ -57,7 +57,11 @@ func (s *Supervisor) tell(n *engine.Notice) {
 			e.PID(n.PID).Msgf("started, pid %d", n.PID)
 		}
 	case engine.JobFailed:
-		e := s.log.Error().Job(n.Job, n.Instance).Process(n.Process)
+		level := console.Error
+		if n.Limit > 0 {
+			level = console.Info // RespawnStopped has said it
+		}
+		e := s.log.At(level).Job(n.Job, n.Instance).Process(n.Process)
 		resultFields(e, n).Msg(n.Text)
 	case engine.JobEnded:
 		text := "stopped"
@@ -71,8 +75,9 @@ func (s *Supervisor) tell(n *engine.Notice) {
 	case engine.RespawnDelayed:
 		s.log.Notice().Job(n.Job, n.Instance).Msg("next start in " + seconds(n.Interval))
 	case engine.RespawnStopped:
-		s.log.Error().Job(n.Job, n.Instance).
-			Msgf("respawning too fast, stopped: more than %d times in %s (respawn limit)", n.Limit, seconds(n.Interval))
+		e := s.log.Error().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID)
+		resultFields(e, n).Msgf("respawning too fast, stopped: main process (%d) %s, more than %d times in %s (respawn limit)",
+			n.PID, resultText(n), n.Limit, seconds(n.Interval))
 	case engine.Warning:
 		s.log.Warning().Job(n.Job, n.Instance).Msg(n.Text)
 	}

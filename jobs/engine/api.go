@@ -328,11 +328,11 @@ const (
 	ProcessBecame                      // PID (new), Count (old pid): main was handed over
 	SignalSent                         // Process, PID, Sig
 	JobReady                           // entered running; PID of main, 0 for none
-	JobFailed                          // first failure of a run: Process, Code, Sig, Text
+	JobFailed                          // first failure of a run: Process, Code, Sig, Text; Limit after RespawnStopped
 	JobEnded                           // entered waiting; Normal is false when it failed
 	Respawning                         // PID, Code or Sig, Count, Limit, Interval
 	RespawnDelayed                     // Interval until the respawn
-	RespawnStopped                     // Limit, Interval: too fast
+	RespawnStopped                     // PID, Code or Sig, Limit, Interval: too fast; JobFailed follows
 	Warning                            // Text
 )
 

@@ -46,7 +46,9 @@ func (m *Machine) load(def *jobs.Class) {
 		c = &class{name: def.Name, jobVar: "UPSTART_JOB=" + def.Name}
 		m.classes[c.name] = c
 		i, _ := m.find(c.name)
-		m.byName = slices.Insert(m.byName, i, c)
+		m.byName = append(m.byName, nil)
+		copy(m.byName[i+1:], m.byName[i:])
+		m.byName[i] = c
 		m.define(c, def)
 		return
 	}

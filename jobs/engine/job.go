@@ -86,7 +86,9 @@ func (m *Machine) instanceFor(c *class, name string) *job {
 	j := &job{id: m.lastID, class: c, def: c.def, name: name, since: m.now}
 	j.work = timer{job: j, kind: timerWork}
 	j.start = timer{job: j, kind: timerStart}
-	c.instances = slices.Insert(c.instances, i, j)
+	c.instances = append(c.instances, nil)
+	copy(c.instances[i+1:], c.instances[i:])
+	c.instances[i] = j
 	m.jobs[j.id] = j
 	m.setStopOn(j)
 	m.do(InstanceAdded{Job: j.id, Name: c.name, Inst: name})

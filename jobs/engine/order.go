@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"slices"
+	"sort"
 
 	"tend/jobs/event"
 )
@@ -183,7 +184,7 @@ func layer(ids []JobID, edges []Edge) (levels [][]JobID, looped map[JobID]bool) 
 				}
 			}
 		}
-		slices.Sort(next)
+		sort.Slice(next, func(i, j int) bool { return next[i] < next[j] })
 		level = next
 	}
 	if placed < len(ids) {

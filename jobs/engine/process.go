@@ -210,12 +210,15 @@ func (m *Machine) mainFailure(in Exited) failure {
 func (m *Machine) respawn(j *job, in Exited, hook bool) {
 	def := j.def
 	if m.tooFast(j) {
-		m.notice(j, Notice{Kind: RespawnStopped, Limit: def.RespawnLimit, Interval: def.RespawnInterval})
+		m.notice(j, Notice{
+			Kind: RespawnStopped, PID: in.PID, Code: in.Code, Sig: in.Sig, Core: in.Core,
+			Limit: def.RespawnLimit, Interval: def.RespawnInterval,
+		})
 		m.fail(j, failure{
 			process: "respawn",
 			reason:  "respawning too fast; main " + exitText(in.Code, in.Sig, in.Core),
 			status:  exitStatus(in.Code, in.Sig),
-		}, Notice{Process: jobs.Main, PID: in.PID, Code: in.Code, Sig: in.Sig})
+		}, Notice{Process: jobs.Main, PID: in.PID, Code: in.Code, Sig: in.Sig, Limit: def.RespawnLimit})
 		m.setGoal(j, jobs.Stop)
 		return
 	}

@@ -1,8 +1,8 @@
 package engine
 
 import (
-	"maps"
 	"slices"
+	"sort"
 	"syscall"
 	"time"
 
@@ -285,7 +285,12 @@ func (m *Machine) finishShutdown() {
 	h := m.halt
 	h.over = true
 	var stuck []Stuck
-	for _, pid := range slices.Sorted(maps.Keys(m.pids)) {
+	pids := make([]int, 0, len(m.pids))
+	for pid := range m.pids {
+		pids = append(pids, pid)
+	}
+	sort.Slice(pids, func(i, j int) bool { return pids[i] < pids[j] })
+	for _, pid := range pids {
 		t := m.pids[pid]
 		s := Stuck{Process: t.process, PID: pid}
 		if j := t.job; j != nil {
