@@ -2,6 +2,7 @@ package docker
 
 import (
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
@@ -394,7 +395,7 @@ func (s *Supervisor) readEnv(call *control.Call) {
 		call.Refuse(errText)
 	case call.Command == control.CmdListEnv:
 		vars := slices.Clone([]string(env))
-		slices.Sort(vars)
+		sort.Slice(vars, func(i, j int) bool { return vars[i] < vars[j] })
 		call.Reply(control.Response{Vars: vars})
 	case len(call.Vars) != 1:
 		call.Refuse("get-env takes one variable")
@@ -414,6 +415,22 @@ func (s *Supervisor) changeEnv(call *control.Call, verb engine.EnvVerb) {
 		Request: s.ask(call, plainAnswer(call)), Verb: verb,
 		Job: job, Instance: instance, Vars: call.Vars, Retain: call.Retain,
 	})
+}
+
+// stopRunlevel returns the variables of the runlevel event that a shutdown, halt or
+// reboot means (reference 7.8); nil when the client asks for none in particular.
+func stopRunlevel(level, previous, halt string) environ.Env {
+	if level == "" {
+		return nil
+	}
+	if previous == "" {
+		previous = "N"
+	}
+	env := environ.Env{"RUNLEVEL=" + level, "PREVLEVEL=" + previous}
+	if halt != "" {
+		env = append(env, "INIT_HALT="+halt)
+	}
+	return env
 }
 
 // handleRunlevel tells the previous and the current runlevel; nothing when no event
@@ -439,6 +456,7 @@ func (s *Supervisor) handleShutdown(call *control.Call) {
 			reason += " by " + who(job, instance)
 		}
 	}
+	s.stopEvent = stopRunlevel(call.Runlevel, s.runlevel[1], call.Halt)
 	s.beginStop(reason, 0, call.ExitCode)
 	if call.Force {
 		s.killNow()

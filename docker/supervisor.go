@@ -73,7 +73,8 @@ type Supervisor struct {
 	wanted       string
 	wantedStatus *int
 	culprit      instance
-	stop         *stopping // the shutdown, nil before one
+	stopEvent    environ.Env // variables of the runlevel event that stops; nil for the usual
+	stop         *stopping   // the shutdown, nil before one
 	done         bool
 	status       int
 

@@ -183,6 +183,9 @@ type Shutdown struct {
 	Reserve time.Duration
 	// Now sends KILL to everything at once.
 	Now bool
+	// Runlevel are the variables of the runlevel event that begins the stop; nil for
+	// those of a poweroff from runlevel 2.
+	Runlevel environ.Env
 	// CommandSignal replaces the kill signal of Foreground jobs when it is not 0.
 	CommandSignal syscall.Signal
 }

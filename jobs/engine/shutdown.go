@@ -78,6 +78,9 @@ func (m *Machine) shutdown(in Shutdown) {
 		return
 	}
 	for _, ev := range shutdownEvents {
+		if ev.Name == "runlevel" && in.Runlevel != nil {
+			ev.Env = in.Runlevel
+		}
 		m.emit(ev.Name, ev.Env)
 	}
 }
