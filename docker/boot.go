@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"os"
-	"sort"
 	"strings"
 
 	"tend/jobs/environ"
@@ -86,7 +85,7 @@ func readMounts() []mount {
 // parseMounts parses mountinfo (proc_pid_mountinfo(5)): the fields behind the lone
 // hyphen are type, source and super block options.
 func parseMounts(data []byte) []mount {
-	var out []mount
+	var out, others []mount
 	sc := bufio.NewScanner(bytes.NewReader(data))
 	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
@@ -98,13 +97,17 @@ func parseMounts(data []byte) []mount {
 		if dash+2 >= len(fields) {
 			continue
 		}
-		out = append(out, mount{
+		m := mount{
 			device: unescapeOctal(fields[dash+2]), point: unescapeOctal(fields[4]),
 			fstype: fields[dash+1], options: fields[5],
-		})
+		}
+		if m.virtual() {
+			out = append(out, m)
+		} else {
+			others = append(others, m)
+		}
 	}
-	sort.SliceStable(out, func(i, j int) bool { return out[i].virtual() && !out[j].virtual() })
-	return out
+	return append(out, others...)
 }
 
 // unescapeOctal undoes the \ooo by which the kernel writes blanks and backslashes.

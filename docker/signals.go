@@ -91,6 +91,6 @@ func (s *Supervisor) noteEvent(ev event.Event) {
 	}
 	if s.stop == nil && (level == "0" || level == "6") {
 		s.wanted = "runlevel " + level
-		s.stopEvent = ev.Env
+		s.announced = true
 	}
 }

@@ -73,7 +73,7 @@ func (s *Supervisor) beginStop(reason string, sig unix.Signal, status *int) {
 	}
 	s.log.Notice().Msg(line)
 	s.failPendingForks("the container is stopping")
-	in := engine.Shutdown{Timeout: timeout, Reserve: s.stop.reserve, Runlevel: s.stopEvent}
+	in := engine.Shutdown{Timeout: timeout, Reserve: s.stop.reserve, Runlevel: s.stopEvent, Announced: s.announced}
 	if sig != 0 && sig != unix.SIGPWR && sig != rtmin3 {
 		in.CommandSignal = sig
 	}

@@ -74,6 +74,7 @@ type Supervisor struct {
 	wantedStatus *int
 	culprit      instance
 	stopEvent    environ.Env // variables of the runlevel event that stops; nil for the usual
+	announced    bool        // it has been emitted by whoever wants the stop
 	stop         *stopping   // the shutdown, nil before one
 	done         bool
 	status       int

@@ -184,8 +184,9 @@ type Shutdown struct {
 	// Now sends KILL to everything at once.
 	Now bool
 	// Runlevel are the variables of the runlevel event that begins the stop; nil for
-	// those of a poweroff from runlevel 2.
-	Runlevel environ.Env
+	// those of a poweroff from runlevel 2. Announced says that it has been emitted.
+	Runlevel  environ.Env
+	Announced bool
 	// CommandSignal replaces the kill signal of Foreground jobs when it is not 0.
 	CommandSignal syscall.Signal
 }

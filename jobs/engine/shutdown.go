@@ -78,8 +78,13 @@ func (m *Machine) shutdown(in Shutdown) {
 		return
 	}
 	for _, ev := range shutdownEvents {
-		if ev.Name == "runlevel" && in.Runlevel != nil {
-			ev.Env = in.Runlevel
+		if ev.Name == "runlevel" {
+			if in.Announced {
+				continue
+			}
+			if in.Runlevel != nil {
+				ev.Env = in.Runlevel
+			}
 		}
 		m.emit(ev.Name, ev.Env)
 	}
