@@ -1,8 +1,8 @@
 package engine
 
 import (
+	"maps"
 	"slices"
-	"sort"
 	"syscall"
 	"time"
 
@@ -293,11 +293,8 @@ func (m *Machine) finishShutdown() {
 	h := m.halt
 	h.over = true
 	var stuck []Stuck
-	pids := make([]int, 0, len(m.pids))
-	for pid := range m.pids {
-		pids = append(pids, pid)
-	}
-	sort.Slice(pids, func(i, j int) bool { return pids[i] < pids[j] })
+	pids := slices.Collect(maps.Keys(m.pids))
+	slices.Sort(pids)
 	for _, pid := range pids {
 		t := m.pids[pid]
 		s := Stuck{Process: t.process, PID: pid}
