@@ -109,4 +109,3 @@ func TestConsoleOwnerGetsTheTerminal(t *testing.T) {
 		t.Errorf("without a terminal: group %d, session %d, foreground %d of process %d", pgid, sid, fg, pid)
 	}
 }
-
