@@ -107,3 +107,18 @@ func (l *lateInterfaces) fresh(now []iface) []iface {
 	}
 	return out
 }
+
+// sayAwaitedSources tells after boot which jobs wait for an interface that is not
+// there: they keep the container up, and someone may wonder why they do not run.
+func (s *Supervisor) sayAwaitedSources() {
+	if s.opts.Boot != BootAuto {
+		return
+	}
+	for _, c := range s.m.Missing() {
+		for _, term := range c.Terms {
+			if s.late.Claims(term.Name) && s.late.CanFire(term) {
+				s.log.Notice().Job(c.Job, "").Msg("waits for " + term.String() + ": no such network interface is up yet")
+			}
+		}
+	}
+}

@@ -174,6 +174,7 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 	self.Threads()
 	s.emitBoot()
 	s.booted = true
+	s.sayAwaitedSources()
 	if s.command != nil {
 		s.await()
 	}
