@@ -2,7 +2,7 @@ package docker
 
 import (
 	"errors"
-	"slices"
+	"sort"
 	"strings"
 	"time"
 
@@ -310,7 +310,7 @@ func (s *Supervisor) jobsThat(is func(*run) bool) []engine.JobID {
 			ids = append(ids, id)
 		}
 	}
-	slices.Sort(ids)
+	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
 	return ids
 }
 

@@ -94,7 +94,7 @@ func New(c *jobs.Class, p jobs.Process, env environ.Env, o Options) *Spec {
 	if p == jobs.Main {
 		s.AppArmor = o.AppArmor
 	}
-	s.Limits = slices.SortedStableFunc(slices.Values(c.Limits), func(a, b jobs.Limit) int { return a.Resource - b.Resource })
+	s.Limits = c.Limits
 	s.Umask, s.Nice = c.Umask, c.Nice
 	if c.OOMScore != nil && *c.OOMScore != 0 {
 		s.OOMScore = c.OOMScore

@@ -154,5 +154,8 @@ func setLimit(list []jobs.Limit, l jobs.Limit) []jobs.Limit {
 		list[i] = l
 		return list
 	}
-	return slices.Insert(list, i, l)
+	list = append(list, l)
+	copy(list[i+1:], list[i:])
+	list[i] = l
+	return list
 }

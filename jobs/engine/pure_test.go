@@ -20,7 +20,7 @@ var purePackages = []string{"tend/jobs", "tend/jobs/event", "tend/jobs/environ",
 // pureImports is all that they may import of the standard library. Package time is
 // for Duration, syscall for Signal; what else these have is caught below.
 var pureImports = []string{
-	"cmp", "maps", "slices", "sort", "strconv", "strings", "syscall", "time", "unicode", "unicode/utf8", "errors", "fmt", "math",
+	"cmp", "maps", "slices", "sort", "sort", "strconv", "strings", "syscall", "time", "unicode", "unicode/utf8", "errors", "fmt", "math",
 }
 
 func TestImportsArePure(t *testing.T) {

@@ -3,6 +3,7 @@ package engine
 import (
 	"maps"
 	"slices"
+	"sort"
 	"syscall"
 	"time"
 
@@ -294,7 +295,7 @@ func (m *Machine) finishShutdown() {
 	h.over = true
 	var stuck []Stuck
 	pids := slices.Collect(maps.Keys(m.pids))
-	slices.Sort(pids)
+	sort.Slice(pids, func(i, j int) bool { return pids[i] < pids[j] })
 	for _, pid := range pids {
 		t := m.pids[pid]
 		s := Stuck{Process: t.process, PID: pid}

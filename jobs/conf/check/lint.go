@@ -3,6 +3,7 @@ package check
 import (
 	"errors"
 	"slices"
+	"sort"
 	"strings"
 
 	"tend/jobs"
@@ -146,6 +147,6 @@ func sorted[V any](m map[string]V) []string {
 	for key := range m {
 		keys = append(keys, key)
 	}
-	slices.Sort(keys)
+	sort.Slice(keys, func(i, j int) bool { return keys[i] < keys[j] })
 	return keys
 }
