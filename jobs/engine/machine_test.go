@@ -65,6 +65,28 @@ func TestSourceKeepsAlive(t *testing.T) {
 	}
 }
 
+// TestIdleWeighsTheWholeCondition: a source that can fire keeps nothing alive as long
+// as the rest of the condition cannot come true.
+func TestIdleWeighsTheWholeCondition(t *testing.T) {
+	and := func(a, b *event.Operator) *event.Operator { return &event.Operator{Kind: event.And, Left: a, Right: b} }
+	boot := &event.Operator{Name: "boot"}
+	m := engine.New(engine.Options{})
+	m.AddSource(&tally{})
+	m.Step(0, engine.Load{Class: service("web", and(boot, tick("1")))})
+	if !m.Idle() {
+		t.Error("not idle though boot does not come by itself")
+	}
+	m.Step(0, engine.Emit{Event: event.Event{Name: "boot"}, NoWait: true})
+	if m.Idle() {
+		t.Error("idle although only the source is waited for")
+	}
+	m.Step(0, engine.Load{Class: service("other", &event.Operator{Kind: event.Or, Left: &event.Operator{Name: "x"}, Right: tick("2")})})
+	m.Step(0, engine.Unload{Name: "web"})
+	if m.Idle() {
+		t.Error("idle although the source makes one branch true")
+	}
+}
+
 // TestEventsReachClassesByName loads classes in another order than that of their
 // names, with terms that lie in different parts of the index.
 func TestEventsReachClassesByName(t *testing.T) {

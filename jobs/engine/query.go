@@ -112,13 +112,36 @@ func (m *Machine) Idle() bool {
 		return false
 	}
 	for _, c := range m.byName {
-		for _, t := range c.start.terms {
-			if _, can := m.source(t); can {
-				return false
-			}
+		if m.canStillStart(c.start) {
+			return false
 		}
 	}
 	return true
+}
+
+// canStillStart tells whether sources alone can make a condition true, with what is
+// true of it already. What jobs do need not be looked at: where no job can start,
+// none does anything.
+func (m *Machine) canStillStart(c *condition) bool {
+	i := 0
+	var can func(o *event.Operator) bool
+	can = func(o *event.Operator) bool {
+		if o.Kind == event.Match {
+			i++
+			if c.held != nil && c.held[i-1].e != nil {
+				return true
+			}
+			_, can := m.source(o)
+			return can
+		}
+		left := can(o.Left)
+		right := can(o.Right)
+		if o.Kind == event.And {
+			return left && right
+		}
+		return left || right
+	}
+	return c != nil && c.expr != nil && can(c.expr)
 }
 
 // inFlight tells whether an answer to an action is still to come.
