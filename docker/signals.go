@@ -63,14 +63,19 @@ func (s *Supervisor) emit(ev event.Event) {
 	s.step(engine.Emit{Event: ev, NoWait: true})
 }
 
-// forward passes a signal on to COMMAND, if there is one and it runs.
+// forward passes a signal on to COMMAND, if there is one and it runs: as in tini to
+// the process, with -g to its group.
 func (s *Supervisor) forward(sig unix.Signal) {
 	pid := s.commandPID()
 	if pid == 0 {
 		s.log.Debug().Signal(signalName(sig)).Msg(signalName(sig) + " received, nothing to forward it to")
 		return
 	}
-	if err := s.reaper.SignalGroup(pid, sig); err != nil {
+	send := s.reaper.Signal
+	if s.opts.KillGroup {
+		send = s.reaper.SignalGroup
+	}
+	if err := send(pid, sig); err != nil {
 		s.log.Warning().Job(commandJob, "").Msgf("cannot forward %s to %d: %v", signalName(sig), pid, err)
 	}
 }
