@@ -3,14 +3,14 @@ package console
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"hash/fnv"
 	"path"
 	"slices"
 	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"tend/jobs/fault"
 )
 
 const (
@@ -51,12 +51,19 @@ func (c *Console) logPath(k jobKey) string {
 	}
 	name = strings.ReplaceAll(name, "/", "_")
 	if len(name) > maxBase {
-		h := fnv.New64a()
-		h.Write([]byte(name))
-		sum := "-" + strconv.FormatUint(h.Sum64(), 16)
+		sum := "-" + strconv.FormatUint(hash(name), 16)
 		name = name[:wholeRunes([]byte(name[:maxBase-len(sum)]))] + sum
 	}
 	return c.opts.LogDir + "/" + name
+}
+
+// hash is FNV-1a of 64 bits, without the rest of its package.
+func hash(s string) uint64 {
+	h := uint64(14695981039346656037)
+	for i := range len(s) {
+		h = (h ^ uint64(s[i])) * 1099511628211
+	}
+	return h
 }
 
 // save appends output of p to the log file of its job. What cannot be written is
@@ -105,7 +112,7 @@ func (r *reader) outcome(j *job, rest []byte, err error) {
 	case err == nil:
 		if r.said != nil {
 			r.said = nil
-			r.c.log.Warning().Msgf("log files can be written again; %d bytes were lost", r.lost)
+			r.c.log.Warning().Msg("log files can be written again; " + strconv.FormatInt(r.lost, 10) + " bytes were lost")
 			r.lost = 0
 		}
 		return
@@ -123,7 +130,7 @@ func (r *reader) complain(j *job, err error) {
 		return
 	}
 	r.said = err
-	r.c.log.Warning().Job(j.key.job, j.key.instance).Msgf("cannot write to log file %s.log: %v", r.c.logPath(j.key), err)
+	r.c.log.Warning().Job(j.key.job, j.key.instance).Msg("cannot write to log file " + r.c.logPath(j.key) + ".log: " + err.Error())
 }
 
 // keep holds output back until the file can be written, as far as there is room.
@@ -231,7 +238,7 @@ func (r *reader) createFile(name string) (int, error) {
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		if err := makeDir(r.c.opts.LogDir); err != nil {
-			return -1, fmt.Errorf("cannot make %s: %w", r.c.opts.LogDir, err)
+			return -1, fault.Of("cannot make "+r.c.opts.LogDir, err)
 		}
 		fd, err = unix.Open(name, flags, 0o640)
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
@@ -287,6 +294,6 @@ func (r *reader) rotate(j *job, name string) error {
 // much again.
 func (r *reader) rotateLater(j *job, name string, err error) error {
 	j.file.tooBig = j.file.size + r.c.opts.LogMaxSize
-	r.c.log.Warning().Job(j.key.job, j.key.instance).Msgf("cannot rotate log file %s: %v", name, err)
+	r.c.log.Warning().Job(j.key.job, j.key.instance).Msg("cannot rotate log file " + name + ": " + err.Error())
 	return nil
 }

@@ -229,7 +229,7 @@ func (l *Log) line(e *Entry, text string) []byte {
 
 // dropped is the line that says how many lines did not fit.
 func (l *Log) dropped(n int) []byte {
-	return l.line(&Entry{log: l, level: Warning}, fmt.Sprintf("%d lines of this log were dropped: stderr is not read", n))
+	return l.line(&Entry{log: l, level: Warning}, strconv.Itoa(n)+" lines of this log were dropped: stderr is not read")
 }
 
 func (e *Entry) appendJSON(text string) []byte {

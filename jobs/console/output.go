@@ -1,12 +1,14 @@
 package console
 
 import (
-	"fmt"
+	"errors"
+	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"tend/jobs"
+	"tend/jobs/fault"
 )
 
 // The streams of a process; they index the pipes of an Output and the sinks.
@@ -96,8 +98,8 @@ func (c *Console) open(o *Output, s Spec) error {
 		return err
 	}
 	if o.raw && c.firstCopy(o.job) {
-		c.log.Notice().Job(s.Job, s.Instance).Msgf(
-			"console output: user %d cannot be let open stdout and stderr by path; its output is copied", s.UID)
+		c.log.Notice().Job(s.Job, s.Instance).Msg(
+			"console output: user " + strconv.Itoa(s.UID) + " cannot be let open stdout and stderr by path; its output is copied")
 	}
 	return nil
 }
@@ -124,7 +126,7 @@ func (c *Console) openPipes(o *Output, s Spec) error {
 			if stream == stderr {
 				unix.Close(ends[stdout][0])
 			}
-			return fmt.Errorf("cannot make a pipe for the output: %w", err)
+			return fault.Of("cannot make a pipe for the output", err)
 		}
 		ends[stream] = p
 		o.owned = append(o.owned, p[1])
@@ -149,7 +151,7 @@ func (c *Console) openPipes(o *Output, s Spec) error {
 				c.dropPipe(o.pipes[stdout])
 			}
 			c.dropPipe(o.pipes[stderr])
-			return fmt.Errorf("cannot watch a pipe for the output: %w", err)
+			return fault.Of("cannot watch a pipe for the output", err)
 		}
 		if c.live > smallPipesFrom {
 			unix.FcntlInt(uintptr(p.fd), unix.F_SETPIPE_SZ, smallPipe)
@@ -249,17 +251,17 @@ func (n *nullDevice) open(c *Console) (in, out int, err error) {
 		n.opened, n.in, n.out = true, fd, fd
 		return fd, fd, nil
 	} else {
-		c.log.Warning().Msgf("/dev/null: %v; a pipe stands in for it", err)
+		c.log.Warning().Msg("/dev/null: " + err.Error() + "; a pipe stands in for it")
 	}
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-		return -1, -1, fmt.Errorf("cannot make a pipe in place of /dev/null: %w", err)
+		return -1, -1, fault.Of("cannot make a pipe in place of /dev/null", err)
 	}
 	unix.Close(p[1])
 	q, err := newPipe(unix.Geteuid())
 	if err != nil {
 		unix.Close(p[0])
-		return -1, -1, fmt.Errorf("cannot make a pipe in place of /dev/null: %w", err)
+		return -1, -1, fault.Of("cannot make a pipe in place of /dev/null", err)
 	}
 	discard := &pipe{fd: q[0]}
 	c.mu.Lock()
@@ -271,7 +273,7 @@ func (n *nullDevice) open(c *Console) (in, out int, err error) {
 	if err != nil {
 		unix.Close(p[0])
 		unix.Close(q[1])
-		return -1, -1, fmt.Errorf("cannot watch a pipe in place of /dev/null: %w", err)
+		return -1, -1, fault.Of("cannot watch a pipe in place of /dev/null", err)
 	}
 	n.opened, n.in, n.out = true, p[0], q[1]
 	return n.in, n.out, nil
@@ -288,7 +290,7 @@ func openNull() (int, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
 		unix.Close(fd)
-		return -1, fmt.Errorf("not the null device")
+		return -1, errors.New("not the null device")
 	}
 	return fd, nil
 }

@@ -3,7 +3,6 @@ package console
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"runtime"
 	"slices"
 	"sync"
@@ -11,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/jobs/fault"
 	"tend/jobs/jsonl"
 )
 
@@ -83,15 +83,15 @@ func (r *reader) init(c *Console) error {
 	r.c = c
 	var err error
 	if r.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
-		return fmt.Errorf("cannot make an epoll set: %w", err)
+		return fault.Of("cannot make an epoll set", err)
 	}
 	if r.event, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return fmt.Errorf("cannot make an eventfd: %w", err)
+		return fault.Of("cannot make an eventfd", err)
 	}
 	// Room for what a stalled sink leaves over, and a whole read after a partial line.
 	r.buf, err = unix.Mmap(-1, 0, readSize+2*maxLine, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
-		return fmt.Errorf("cannot map a buffer: %w", err)
+		return fault.Of("cannot map a buffer", err)
 	}
 	return r.watch(r.event)
 }

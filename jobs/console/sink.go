@@ -3,13 +3,15 @@ package console
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/jobs/fault"
 )
 
 const (
@@ -73,11 +75,11 @@ type mark struct {
 func newSink(c *Console, fd int, name string) (*sink, error) {
 	buf, err := unix.Mmap(-1, 0, sinkSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
-		return nil, fmt.Errorf("cannot map the buffer of %s: %w", name, err)
+		return nil, fault.Of("cannot map the buffer of "+name, err)
 	}
 	event, err := unix.Eventfd(0, unix.EFD_CLOEXEC)
 	if err != nil {
-		return nil, fmt.Errorf("cannot make an eventfd: %w", err)
+		return nil, fault.Of("cannot make an eventfd", err)
 	}
 	return &sink{c: c, fd: fd, name: name, terminal: isTerminal(fd), event: event, buf: buf, wrap: -1}, nil
 }
@@ -320,7 +322,7 @@ func (s *sink) write(b []byte) {
 			b = b[n:]
 			if s.said {
 				s.said = false
-				s.c.log.Warning().Msgf("%s can be written again; %d bytes were lost", s.name, s.dropped)
+				s.c.log.Warning().Msg(s.name + " can be written again; " + strconv.FormatInt(s.dropped, 10) + " bytes were lost")
 				s.dropped = 0
 			}
 		case errors.Is(err, unix.EINTR):
@@ -346,7 +348,7 @@ func (s *sink) fail(err error, lost int) {
 		return
 	}
 	s.said = true
-	text := fmt.Sprintf("cannot write to %s: %v; what goes there is lost", s.name, err)
+	text := "cannot write to " + s.name + ": " + err.Error() + "; what goes there is lost"
 	if s == s.c.sinks[stderr] {
 		s.c.sinks[stdout].post(s.c.log.line(&Entry{log: s.c.log, level: Error}, text), s.c.log)
 		return
