@@ -182,7 +182,7 @@ func (s *Supervisor) retryFork(a engine.Spawn, until time.Duration, err error) {
 	if until == 0 {
 		until = now + forkPatience
 		s.log.Warning().Job(r.class, r.instance).Process(a.Process).
-			Msgf("cannot start %v process: %v; trying for %s", a.Process, err, seconds(forkPatience))
+			Msg("cannot start " + a.Process.String() + " process: " + err.Error() + "; trying for " + seconds(forkPatience))
 	}
 	if now >= until {
 		s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
@@ -251,7 +251,7 @@ func (s *Supervisor) signal(a engine.Signal) {
 	if err := send(a.PID, a.Sig); err != nil && err != unix.ESRCH {
 		r := s.runs[a.Job]
 		s.log.Warning().Job(r.class, r.instance).Process(a.Process).PID(a.PID).
-			Msgf("cannot send %s signal to %v process (%d): %v", signalName(a.Sig), a.Process, a.PID, err)
+			Msg("cannot send " + signalName(a.Sig) + " signal to " + processText(a.Process, a.PID) + ": " + err.Error())
 	}
 	if a.Deep {
 		s.reaper.Sweep(reaper.Owner(a.Job), a.Sig)

@@ -91,8 +91,8 @@ func (s *Supervisor) startCommand() {
 		if s.opts.CommandWait <= 0 || s.now() < c.since+s.opts.CommandWait {
 			return
 		}
-		s.log.Warning().Job(commandJob, "").Msgf("starts after %s although these are not up: %s",
-			seconds(s.opts.CommandWait), strings.Join(awaited, ", "))
+		s.log.Warning().Job(commandJob, "").Msg("starts after " + seconds(s.opts.CommandWait) +
+			" although these are not up: " + strings.Join(awaited, ", "))
 	}
 	c.started = true
 	// What the jobs print would run into what COMMAND does on the terminal.

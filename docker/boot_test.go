@@ -137,7 +137,7 @@ func TestMasks(t *testing.T) {
 }
 
 func TestLateInterfacesAreNoticedOnceEach(t *testing.T) {
-	l := newLateInterfaces(make(chan struct{}, 1), t.Logf)
+	l := newLateInterfaces(make(chan struct{}, 1), func(text string) { t.Log(text) })
 	eth0, eth1 := iface{name: "eth0"}, iface{name: "eth1"}
 	if got := l.fresh([]iface{loopback, eth0}); len(got) != 2 {
 		t.Errorf("first look = %v, want both", got)

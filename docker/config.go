@@ -16,7 +16,7 @@ func (s *Supervisor) watchConfiguration(fd int, err error) {
 		err = s.readable(fd, s.confRead)
 	}
 	if err != nil {
-		s.log.Warning().Msgf("cannot watch the configuration: %v; changes are seen by initctl reload-configuration only", err)
+		s.log.Warning().Msg("cannot watch the configuration: " + err.Error() + "; changes are seen by initctl reload-configuration only")
 	}
 }
 
@@ -78,7 +78,7 @@ func (s *Supervisor) takeOver(changes []confdir.Change, problems []error) {
 func (s *Supervisor) networkChanged() {
 	ifaces, err := interfaces()
 	if err != nil {
-		s.log.Warning().Msgf("cannot list network interfaces: %v", err)
+		s.log.Warning().Msg("cannot list network interfaces: " + err.Error())
 		return
 	}
 	for _, i := range s.late.fresh(ifaces) {

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -38,7 +37,7 @@ func Doctor(w io.Writer) int {
 		width = max(width, len(f.subject))
 	}
 	for _, f := range all {
-		line := fmt.Sprintf("%-*s  %s", width, f.subject, f.fact)
+		line := f.subject + strings.Repeat(" ", width-len(f.subject)+2) + f.fact
 		if f.cost != "" {
 			line += "; " + f.cost
 		}
@@ -46,7 +45,7 @@ func Doctor(w io.Writer) int {
 			line += " (needed)"
 			status = 1
 		}
-		fmt.Fprintln(w, line)
+		io.WriteString(w, line+"\n")
 	}
 	return status
 }
@@ -75,7 +74,7 @@ func findMode() []finding {
 
 func findRights() []finding {
 	status := readStatus()
-	user := finding{subject: "user", fact: fmt.Sprintf("uid %d, gid %d", os.Geteuid(), os.Getegid())}
+	user := finding{subject: "user", fact: "uid " + strconv.Itoa(os.Geteuid()) + ", gid " + strconv.Itoa(os.Getegid())}
 	if os.Geteuid() != 0 {
 		user.cost = "setuid, setgid and chroot in jobs need root"
 	}
@@ -128,7 +127,7 @@ func findCapabilities(effective string) finding {
 	if err != nil {
 		return f
 	}
-	f.fact = fmt.Sprintf("%#x", bits)
+	f.fact = "0x" + strconv.FormatUint(bits, 16)
 	var missing []string
 	for _, c := range usefulCapabilities {
 		if bits&(1<<c.bit) == 0 {
@@ -157,7 +156,7 @@ func findLimits() []finding {
 		pids.fact += ", " + used + " in use"
 	}
 	if n, err := strconv.Atoi(limit); err == nil && n < pidsNeeded {
-		pids.cost = fmt.Sprintf("fewer than %d: not every job can be started", pidsNeeded)
+		pids.cost = "fewer than " + strconv.Itoa(pidsNeeded) + ": not every job can be started"
 	}
 	memory := readCgroup("memory", "memory.max")
 	if memory == "" {
@@ -165,7 +164,7 @@ func findLimits() []finding {
 	}
 	// Version 1 writes "no limit" as the greatest multiple of the page size.
 	if n, err := strconv.ParseUint(memory, 10, 64); err == nil {
-		if memory = fmt.Sprintf("%d MiB", n>>20); n > 1<<60 {
+		if memory = strconv.FormatUint(n>>20, 10) + " MiB"; n > 1<<60 {
 			memory = "max"
 		}
 	}
@@ -343,7 +342,7 @@ func findStdio() []finding {
 		case ownsTerminal(0):
 			f.fact = "ours to hand over"
 		default:
-			f.fact = fmt.Sprintf("of process group %d, not ours", pgid)
+			f.fact = "of process group " + strconv.Itoa(pgid) + ", not ours"
 			f.cost = "COMMAND does not get it"
 		}
 	}

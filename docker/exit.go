@@ -110,6 +110,6 @@ func (s *Supervisor) writeTerminationLog(line string) {
 		}
 	}
 	if _, err := f.WriteString(text); err != nil {
-		s.log.Warning().Msgf("cannot write %s: %v", terminateLog, err)
+		s.log.Warning().Msg("cannot write " + terminateLog + ": " + err.Error())
 	}
 }

@@ -1,11 +1,11 @@
 package docker
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
+	"tend/jobs/fault"
 	"tend/reaper/self"
 )
 
@@ -20,37 +20,38 @@ var ClientNames = []string{
 // status: 1 when something could not be made.
 func Install(dir string, stdout, stderr io.Writer) int {
 	status := 0
+	say := func(line string) { io.WriteString(stdout, line+"\n") }
 	report := func(err error) {
-		fmt.Fprintf(stderr, "tend: %v\n", err)
+		io.WriteString(stderr, "tend: "+err.Error()+"\n")
 		status = 1
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		report(fmt.Errorf("cannot make %s: %w", dir, cause(err)))
+		report(fault.Of("cannot make "+dir, cause(err)))
 		return status
 	}
 	target := filepath.Join(dir, "tend")
 	if _, err := os.Lstat(target); err == nil {
-		fmt.Fprintf(stdout, "left %s as it is\n", target)
+		say("left " + target + " as it is")
 	} else if err := copySelf(target); err != nil {
-		report(fmt.Errorf("cannot copy tend to %s: %w", target, cause(err)))
+		report(fault.Of("cannot copy tend to "+target, cause(err)))
 		return status
 	} else {
-		fmt.Fprintf(stdout, "made %s\n", target)
+		say("made " + target)
 	}
 	for _, name := range append(ClientNames[:len(ClientNames):len(ClientNames)], "init-checkconf") {
 		link := filepath.Join(dir, name)
 		err := os.Symlink("tend", link)
 		switch {
 		case err == nil:
-			fmt.Fprintf(stdout, "made %s -> tend\n", link)
+			say("made " + link + " -> tend")
 		case os.IsExist(err):
 			if to, _ := os.Readlink(link); to == "tend" {
-				fmt.Fprintf(stdout, "left %s -> tend as it is\n", link)
+				say("left " + link + " -> tend as it is")
 			} else {
-				fmt.Fprintf(stdout, "left %s as it is: it is another program\n", link)
+				say("left " + link + " as it is: it is another program")
 			}
 		default:
-			report(fmt.Errorf("cannot make %s: %w", link, cause(err)))
+			report(fault.Of("cannot make "+link, cause(err)))
 		}
 	}
 	return status

@@ -16,10 +16,10 @@ type lateInterfaces struct {
 	changed chan<- struct{} // capacity one: something about the interfaces changed
 	socket  *os.File
 	failed  bool // listening is not possible, which was said once
-	warn    func(format string, args ...any)
+	warn    func(text string)
 }
 
-func newLateInterfaces(changed chan<- struct{}, warn func(format string, args ...any)) *lateInterfaces {
+func newLateInterfaces(changed chan<- struct{}, warn func(text string)) *lateInterfaces {
 	return &lateInterfaces{waiting: map[*event.Operator]bool{}, known: map[string]bool{}, changed: changed, warn: warn}
 }
 
@@ -60,7 +60,7 @@ func (l *lateInterfaces) listen() {
 	}
 	if err != nil {
 		l.failed = true
-		l.warn("cannot listen for network interfaces: %v; those that come up later are not noticed", err)
+		l.warn("cannot listen for network interfaces: " + err.Error() + "; those that come up later are not noticed")
 		return
 	}
 	l.socket = os.NewFile(uintptr(fd), "netlink")

@@ -3,9 +3,9 @@ package docker
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -152,7 +152,7 @@ func (e *execError) explainDenied(file string, mode uint32, head []byte) {
 			e.hint = "its interpreter " + interp + " may not be executed"
 		}
 	case os.Geteuid() != 0:
-		e.hint = fmt.Sprintf("user %d may not execute it, or may not pass one of its directories", os.Geteuid())
+		e.hint = "user " + strconv.Itoa(os.Geteuid()) + " may not execute it, or may not pass one of its directories"
 	}
 }
 
@@ -266,6 +266,6 @@ func elfMachine(head []byte) string {
 	case 258:
 		return "loong64"
 	default:
-		return fmt.Sprintf("machine %d", machine)
+		return "machine " + strconv.Itoa(int(machine))
 	}
 }

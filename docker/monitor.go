@@ -1,13 +1,14 @@
 package docker
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"tend/jobs"
 	"tend/jobs/control"
 	"tend/jobs/engine"
+	"tend/jobs/jsonl"
 )
 
 // monitors are the clients of initctl monitor.
@@ -33,14 +34,14 @@ func (m *monitors) notice(n *engine.Notice) {
 		return
 	}
 	w := onWire(n)
-	w.Time = time.Now().Format(wireTime)
+	w.Time = wireTime(time.Now())
 	for _, c := range m.calls {
 		c.Send(control.Response{Notice: w})
 	}
 }
 
-// wireTime is RFC 3339 with milliseconds, so that times sort as text.
-const wireTime = "2006-01-02T15:04:05.000Z07:00"
+// wireTime is RFC 3339 in UTC with milliseconds, so that times sort as text.
+func wireTime(t time.Time) string { return string(jsonl.AppendTime(nil, t, 3)) }
 
 // onWire is a notice as clients see it: the fields that its kind has, and the same
 // in words.
@@ -48,7 +49,7 @@ func onWire(n *engine.Notice) *control.Notice {
 	w := &control.Notice{Job: n.Job, Instance: n.Instance}
 	process := func(kind string) string {
 		w.Kind, w.Process, w.PID = kind, n.Process.String(), n.PID
-		return fmt.Sprintf("%v process (%d) ", n.Process, n.PID)
+		return processText(n.Process, n.PID) + " "
 	}
 	result := func() {
 		if n.Sig != 0 {
@@ -82,7 +83,7 @@ func onWire(n *engine.Notice) *control.Notice {
 		w.Text = process("process-continued") + "continued"
 	case engine.ProcessBecame:
 		process("process-became")
-		w.Text = fmt.Sprintf("%v process (%d) became new process (%d)", n.Process, n.Count, n.PID)
+		w.Text = processText(n.Process, n.Count) + " became new process (" + strconv.Itoa(n.PID) + ")"
 	case engine.SignalSent:
 		w.Text = process("signal") + "is sent " + signalName(n.Sig) + " signal"
 		w.Signal = signalName(n.Sig)

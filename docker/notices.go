@@ -1,7 +1,7 @@
 package docker
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -19,42 +19,42 @@ func (s *Supervisor) tell(n *engine.Notice) {
 	switch n.Kind {
 	case engine.GoalChanged:
 		s.log.Info().Job(n.Job, n.Instance).Goal(n.Goal).
-			Msgf("goal changed from %v to %v", n.FromGoal, n.Goal)
+			Msg("goal changed from " + n.FromGoal.String() + " to " + n.Goal.String())
 	case engine.StateChanged:
 		s.log.Info().Job(n.Job, n.Instance).State(n.State).
-			Msgf("state changed from %v to %v", n.FromState, n.State)
+			Msg("state changed from " + n.FromState.String() + " to " + n.State.String())
 	case engine.EventHandling:
 		s.log.Info().Event(n.Event.Name).Msg("handling " + eventText(n))
 	case engine.EventFinished:
 		s.log.Debug().Event(n.Event.Name).Msg("finished " + n.Event.Name + " event")
 	case engine.ProcessSpawned:
 		s.log.Info().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID).
-			Msgf("%v process (%d)", n.Process, n.PID)
+			Msg(processText(n.Process, n.PID))
 	case engine.ProcessExited:
 		s.tellExited(n)
 	case engine.ProcessStopped:
 		s.log.Info().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID).Signal(signalName(n.Sig)).
-			Msgf("%v process (%d) stopped by %s signal", n.Process, n.PID, signalName(n.Sig))
+			Msg(processText(n.Process, n.PID) + " stopped by " + signalName(n.Sig) + " signal")
 	case engine.ProcessContinued:
 		s.log.Info().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID).
-			Msgf("%v process (%d) continued by CONT signal", n.Process, n.PID)
+			Msg(processText(n.Process, n.PID) + " continued by CONT signal")
 	case engine.ProcessBecame:
 		s.log.Info().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID).
-			Msgf("%v process (%d) became new process (%d)", n.Process, n.Count, n.PID)
+			Msg(processText(n.Process, n.Count) + " became new process (" + strconv.Itoa(n.PID) + ")")
 	case engine.SignalSent:
 		level := console.Info
 		if n.Sig == unix.SIGKILL {
 			level = console.Notice // someone did not end in time, which costs data at times
 		}
 		s.log.At(level).Job(n.Job, n.Instance).Process(n.Process).PID(n.PID).Signal(signalName(n.Sig)).
-			Msgf("sending %s signal to %v process (%d)", signalName(n.Sig), n.Process, n.PID)
+			Msg("sending " + signalName(n.Sig) + " signal to " + processText(n.Process, n.PID))
 	case engine.JobReady:
 		s.ranEver = true
 		e := s.log.Notice().Job(n.Job, n.Instance)
 		if n.PID == 0 {
 			e.Msg("started")
 		} else {
-			e.PID(n.PID).Msgf("started, pid %d", n.PID)
+			e.PID(n.PID).Msg("started, pid " + strconv.Itoa(n.PID))
 		}
 	case engine.JobFailed:
 		level := console.Error
@@ -76,8 +76,8 @@ func (s *Supervisor) tell(n *engine.Notice) {
 		s.log.Notice().Job(n.Job, n.Instance).Msg("next start in " + seconds(n.Interval))
 	case engine.RespawnStopped:
 		e := s.log.Error().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID)
-		resultFields(e, n).Msgf("respawning too fast, stopped: main process (%d) %s, more than %d times in %s (respawn limit)",
-			n.PID, resultText(n), n.Limit, seconds(n.Interval))
+		resultFields(e, n).Msg("respawning too fast, stopped: " + processText(jobs.Main, n.PID) + " " + resultText(n) +
+			", more than " + strconv.Itoa(n.Limit) + " times in " + seconds(n.Interval) + " (respawn limit)")
 	case engine.Warning:
 		s.log.Warning().Job(n.Job, n.Instance).Msg(n.Text)
 	}
@@ -99,7 +99,7 @@ func (s *Supervisor) tellExited(n *engine.Notice) {
 		e = s.log.Warning()
 	}
 	e = e.Job(n.Job, n.Instance).Process(n.Process).PID(n.PID)
-	resultFields(e, n).Msgf("%v process (%d) %s", n.Process, n.PID, resultText(n))
+	resultFields(e, n).Msg(processText(n.Process, n.PID) + " " + resultText(n))
 }
 
 // resultFields adds the status or the signal of a process's end.
@@ -118,15 +118,15 @@ func resultText(n *engine.Notice) string {
 	case n.Sig != 0:
 		return "killed by " + signalName(n.Sig) + " signal"
 	case n.Code != 0:
-		return fmt.Sprintf("terminated with status %d", n.Code)
+		return "terminated with status " + strconv.Itoa(n.Code)
 	}
 	return "exited normally"
 }
 
 func respawnText(n *engine.Notice) string {
-	text := fmt.Sprintf("main process (%d) %s, respawning", n.PID, resultText(n))
+	text := processText(jobs.Main, n.PID) + " " + resultText(n) + ", respawning"
 	if n.Limit > 0 {
-		text += fmt.Sprintf(" (%d of %d in %s)", n.Count, n.Limit, seconds(n.Interval))
+		text += " (" + strconv.Itoa(n.Count) + " of " + strconv.Itoa(n.Limit) + " in " + seconds(n.Interval) + ")"
 	}
 	return text
 }

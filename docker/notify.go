@@ -1,6 +1,8 @@
 package docker
 
 import (
+	"strconv"
+
 	"tend/jobs"
 	"tend/jobs/child"
 	"tend/jobs/engine"
@@ -43,7 +45,7 @@ func (s *Supervisor) handleNotify(n notification) {
 	}
 	if owner, ok := s.reaper.OwnerOf(n.message.PID); !ok || owner != reaper.Owner(n.job) {
 		s.log.Warning().Job(r.class, r.instance).PID(n.message.PID).
-			Msgf("process %d is not of this job, its readiness message is ignored", n.message.PID)
+			Msg("process " + strconv.Itoa(n.message.PID) + " is not of this job, its readiness message is ignored")
 		return
 	}
 	if n.message.Status != "" {

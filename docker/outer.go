@@ -27,7 +27,7 @@ func (s *Supervisor) tellOuter(message string) {
 		err = unix.Sendto(fd, []byte(message), unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: path})
 	}
 	if err != nil {
-		s.log.Warning().Msgf("cannot tell %s to the supervisor above (NOTIFY_SOCKET): %v", strings.TrimSuffix(message, "=1"), err)
+		s.log.Warning().Msg("cannot tell " + strings.TrimSuffix(message, "=1") + " to the supervisor above (NOTIFY_SOCKET): " + err.Error())
 	}
 }
 

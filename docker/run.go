@@ -139,7 +139,7 @@ func newSupervisor(o *Options, sigs <-chan os.Signal, out *console.Console, tree
 		dir = defaultConfDir
 	}
 	s.masks = newMasks(o.Mask, o.MaskSet, dir)
-	s.late = newLateInterfaces(s.netRead, func(format string, args ...any) { s.log.Warning().Msgf(format, args...) })
+	s.late = newLateInterfaces(s.netRead, func(text string) { s.log.Warning().Msg(text) })
 	if len(o.Command) > 0 {
 		s.command = newAttached(o.Command)
 	}
@@ -166,7 +166,7 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 	}
 	s.warnOfTimeouts()
 	if server, err := control.Listen(s.opts.addresses()); err != nil {
-		s.log.Warning().Msgf("no control socket, initctl will not work: %v", err)
+		s.log.Warning().Msg("no control socket, initctl will not work: " + err.Error())
 	} else {
 		s.server = server
 		s.tellSocket()
@@ -193,7 +193,7 @@ func (s *Supervisor) emitBoot() {
 	} else {
 		ifaces, err := interfaces()
 		if err != nil {
-			s.log.Warning().Msgf("cannot list network interfaces: %v; only lo is announced", err)
+			s.log.Warning().Msg("cannot list network interfaces: " + err.Error() + "; only lo is announced")
 		}
 		s.late.fresh(ifaces)
 		events = bootEvents(readMounts(), containerKind(s.opts.Environ), ifaces, s.hasJob)
@@ -248,8 +248,8 @@ func (s *Supervisor) warnOfTimeouts() {
 	}
 	for _, c := range s.m.Classes() {
 		if c.KillTimeout > total {
-			s.log.Warning().Job(c.Name, "").Msgf("kill timeout of %s is longer than the whole stop may take (%s; --stop-timeout)",
-				seconds(c.KillTimeout), seconds(total))
+			s.log.Warning().Job(c.Name, "").Msg("kill timeout of " + seconds(c.KillTimeout) +
+				" is longer than the whole stop may take (" + seconds(total) + "; --stop-timeout)")
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package docker
 
 import (
+	"strconv"
+
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/engine"
@@ -76,7 +78,7 @@ func (s *Supervisor) forward(sig unix.Signal) {
 		send = s.reaper.SignalGroup
 	}
 	if err := send(pid, sig); err != nil {
-		s.log.Warning().Job(commandJob, "").Msgf("cannot forward %s to %d: %v", signalName(sig), pid, err)
+		s.log.Warning().Job(commandJob, "").Msg("cannot forward " + signalName(sig) + " to " + strconv.Itoa(pid) + ": " + err.Error())
 	}
 }
 

@@ -1,7 +1,7 @@
 package docker
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -47,7 +47,7 @@ func (p *stopping) left(now time.Duration) string {
 	if p.deadline == 0 {
 		return "no time limit"
 	}
-	return fmt.Sprintf("%.0f s left", max(0, (p.deadline-now).Seconds()))
+	return decimal(max(0, p.deadline-now), 0) + " s left"
 }
 
 // beginStop starts the orderly shutdown, or, when one is in progress, only says how
@@ -55,7 +55,7 @@ func (p *stopping) left(now time.Duration) string {
 // leave it to the usual rules. sig is the stop signal that came in, 0 for none.
 func (s *Supervisor) beginStop(reason string, sig unix.Signal, status *int) {
 	if s.stop != nil {
-		s.log.Notice().Msgf("already stopping: %s, %s", reason, s.stop.left(s.now()))
+		s.log.Notice().Msg("already stopping: " + reason + ", " + s.stop.left(s.now()))
 		return
 	}
 	timeout := s.opts.stopTimeout(true)
@@ -66,7 +66,7 @@ func (s *Supervisor) beginStop(reason string, sig unix.Signal, status *int) {
 	s.stop.signal = sig
 	line := "stopping: " + reason
 	if n := s.liveJobs(); n > 0 {
-		line += fmt.Sprintf(", %s; %s", s.stop.left(s.now()), count(n, "job"))
+		line += ", " + s.stop.left(s.now()) + "; " + count(n, "job")
 	}
 	if sig == unix.SIGINT && s.onTerminal {
 		line += "; once more to kill everything now"
@@ -98,7 +98,7 @@ func count(n int, noun string) string {
 	if n == 1 {
 		return "1 " + noun
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return strconv.Itoa(n) + " " + noun + "s"
 }
 
 // killNow answers a second INT from the terminal: no more patience.
@@ -115,7 +115,7 @@ func (s *Supervisor) killNow() {
 func (s *Supervisor) handleHalted(h engine.Halted) {
 	for _, p := range h.Stuck {
 		s.log.Error().Job(p.Job, p.Instance).Process(p.Process).PID(p.PID).
-			Msgf("%v process (%d) survived KILL: %s", p.Process, p.PID, s.reaper.Doing(p.PID))
+			Msg(processText(p.Process, p.PID) + " survived KILL: " + s.reaper.Doing(p.PID))
 	}
 	if s.stop != nil {
 		s.stop.halted = true
@@ -143,7 +143,7 @@ func (s *Supervisor) sweepOrphans() {
 	switch {
 	case p.deadline != 0 && now >= p.deadline:
 		for _, proc := range left {
-			s.log.Error().PID(proc.PID).Msgf("process %d (%s) survived KILL: %s", proc.PID, proc.Comm, s.reaper.Doing(proc.PID))
+			s.log.Error().PID(proc.PID).Msg("process " + strconv.Itoa(proc.PID) + " (" + proc.Comm + ") survived KILL: " + s.reaper.Doing(proc.PID))
 		}
 		s.finish()
 		return
@@ -159,7 +159,7 @@ func (s *Supervisor) sweepOrphans() {
 		}
 	case now >= killAt && !p.killed:
 		p.killed = true
-		s.log.Warning().Msgf("left over and still there %s after TERM, sending KILL: %s", seconds(now-p.termedAt), names(left))
+		s.log.Warning().Msg("left over and still there " + seconds(now-p.termedAt) + " after TERM, sending KILL: " + names(left))
 		fallthrough
 	case p.killed:
 		for _, proc := range left {
@@ -174,7 +174,7 @@ func (s *Supervisor) sweepOrphans() {
 func names(procs []reaper.Proc) string {
 	list := make([]string, len(procs))
 	for i, p := range procs {
-		list[i] = fmt.Sprintf("%s (%d)", p.Comm, p.PID)
+		list[i] = p.Comm + " (" + strconv.Itoa(p.PID) + ")"
 	}
 	return strings.Join(list, ", ")
 }
@@ -186,7 +186,7 @@ func (s *Supervisor) finish() {
 	}
 	s.done = true
 	s.status = s.exitStatus()
-	line := fmt.Sprintf("stopped in %.2f s, exit status %d", (s.now() - s.stop.began).Seconds(), s.status)
+	line := "stopped in " + decimal(s.now()-s.stop.began, 2) + " s, exit status " + strconv.Itoa(s.status)
 	if s.stop.signal == 0 {
 		line += ": " + s.stop.reason
 	}

@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"fmt"
 	"os"
 	"runtime/debug"
 	"time"
@@ -148,7 +147,7 @@ func (r *recent) add(in engine.Input) {
 func (r *recent) list() []string {
 	var out []string
 	for i := max(0, r.n-len(r.inputs)); i < r.n; i++ {
-		out = append(out, fmt.Sprintf("%T%+v", r.inputs[i%len(r.inputs)], r.inputs[i%len(r.inputs)]))
+		out = append(out, describe(r.inputs[i%len(r.inputs)]))
 	}
 	return out
 }
@@ -232,7 +231,7 @@ const pauseThreshold = time.Second
 func (s *Supervisor) elapsed(due time.Duration) {
 	if late := s.now() - due; late > pauseThreshold {
 		s.skew += late
-		s.log.Notice().Msgf("was frozen for %.1f s; all timeouts are extended by it", late.Seconds())
+		s.log.Notice().Msg("was frozen for " + decimal(late, 1) + " s; all timeouts are extended by it")
 	}
 	for _, fn := range s.timers.due(s.now()) {
 		fn()

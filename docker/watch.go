@@ -38,7 +38,7 @@ func (s *Supervisor) showLog(call *control.Call) {
 	}
 	wire := func(l console.Line) control.Response {
 		return control.Response{Output: &control.Output{
-			Time: l.Time.Format(wireTime), Job: call.Job, Instance: instance,
+			Time: wireTime(l.Time), Job: call.Job, Instance: instance,
 			Process: l.Process.String(), Stream: l.Stream, Msg: l.Text,
 		}}
 	}

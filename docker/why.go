@@ -1,8 +1,8 @@
 package docker
 
 import (
-	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,9 +35,7 @@ type explanation struct {
 	lines []string
 }
 
-func (e *explanation) say(format string, args ...any) {
-	e.lines = append(e.lines, fmt.Sprintf(format, args...))
-}
+func (e *explanation) say(line string) { e.lines = append(e.lines, line) }
 
 func (e *explanation) report(r *engine.Report) {
 	if len(r.Instances) == 0 {
@@ -53,7 +51,7 @@ func (e *explanation) report(r *engine.Report) {
 }
 
 func (e *explanation) notRunning(r *engine.Report) {
-	e.say("%s", jobs.Status{Job: r.Job})
+	e.say(jobs.Status{Job: r.Job}.String())
 	switch {
 	case e.s.stop != nil:
 		e.say("  the container is stopping, so nothing starts any more")
@@ -69,40 +67,40 @@ func (e *explanation) notRunning(r *engine.Report) {
 func (e *explanation) instance(r *engine.InstanceReport) {
 	st := r.Status
 	e.lines = append(e.lines, strings.Split(st.String(), "\n")...)
-	e.say("  in this state for %s", ago(e.now-r.Since))
+	e.say("  in this state for " + ago(e.now-r.Since))
 	switch r.Wait {
 	case engine.WaitEvent:
 		line := "  waits until the event " + st.State.String() + " has been handled"
 		if len(r.WaitsFor) > 0 {
 			line += ", which is held up by " + strings.Join(r.WaitsFor, ", ")
 		}
-		e.say("%s", line)
+		e.say(line)
 	case engine.WaitProcess:
-		e.say("  waits for its %s process to end", st.State)
+		e.say("  waits for its " + st.State.String() + " process to end")
 	case engine.WaitReady:
-		e.say("  waits for its main process to become ready%s", e.readiness(st.Job))
+		e.say("  waits for its main process to become ready" + e.readiness(st.Job))
 	case engine.WaitKilled:
 		e.say("  waits for its processes to end")
 	case engine.WaitRespawn:
-		e.say("  waits before the next respawn, due in %s", ago(r.RespawnAt-e.now))
+		e.say("  waits before the next respawn, due in " + ago(r.RespawnAt-e.now))
 	case engine.WaitNothing:
 	}
 	if r.KillAt > e.now {
-		e.say("  the next signal is sent in %s", ago(r.KillAt-e.now))
+		e.say("  the next signal is sent in " + ago(r.KillAt-e.now))
 	}
 	if r.Respawns > 0 {
-		line := fmt.Sprintf("  respawned %s within the interval of its limit", times(r.Respawns))
+		line := "  respawned " + times(r.Respawns) + " within the interval of its limit"
 		if class, ok := e.s.m.Class(st.Job); ok && class.RespawnLimit > 0 {
-			line += fmt.Sprintf(" (%d in %s)", class.RespawnLimit, seconds(class.RespawnInterval))
+			line += " (" + strconv.Itoa(class.RespawnLimit) + " in " + seconds(class.RespawnInterval) + ")"
 		}
-		e.say("%s", line)
+		e.say(line)
 	}
 	if r.Failure != "" {
-		e.say("  has failed: %s", r.Failure)
+		e.say("  has failed: " + r.Failure)
 		e.output(st.Job, st.Instance)
 	}
 	for _, t := range r.StopOn {
-		e.say("  stop on %s", e.term(&t))
+		e.say("  stop on " + e.term(&t))
 	}
 }
 
@@ -126,7 +124,7 @@ func (e *explanation) readiness(job string) string {
 }
 
 func (e *explanation) lastFailure(r *engine.Report) {
-	e.say("the last run of %s has failed: %s (status %d)", who(r.Job, r.Last.Instance), r.Last.Reason, r.Last.Status)
+	e.say("the last run of " + who(r.Job, r.Last.Instance) + " has failed: " + r.Last.Reason + " (status " + strconv.Itoa(r.Last.Status) + ")")
 	e.output(r.Job, r.Last.Instance)
 }
 
@@ -137,7 +135,7 @@ func (e *explanation) output(job, instance string) {
 	}
 	e.say("  its last output:")
 	for _, l := range lines {
-		e.say("    %s", printable(l))
+		e.say("    " + printable(l))
 	}
 }
 
@@ -154,13 +152,13 @@ func printable(l console.Line) string {
 func (e *explanation) startOn(r *engine.Report) {
 	switch class, _ := e.s.m.Class(r.Job); {
 	case e.s.masks.masked(r.Job):
-		e.say("events do not start it in a container, since it manages a host; %s.override or --mask none changes that", r.Job)
+		e.say("events do not start it in a container, since it manages a host; " + r.Job + ".override or --mask none changes that")
 	case r.Manual:
-		e.say("it has no start on: only a command starts it (start %s)", r.Job)
+		e.say("it has no start on: only a command starts it (start " + r.Job + ")")
 	default:
-		e.say("start on %s", class.StartOn)
+		e.say("start on " + class.StartOn.String())
 		for i := range r.StartOn {
-			e.say("  %s", e.term(&r.StartOn[i]))
+			e.say("  " + e.term(&r.StartOn[i]))
 		}
 	}
 }
@@ -203,16 +201,16 @@ func (e *explanation) emitters(t *engine.Term) string {
 func ago(d time.Duration) string {
 	switch d = max(0, d); {
 	case d < time.Minute:
-		return fmt.Sprintf("%.1f s", d.Seconds())
+		return decimal(d, 1) + " s"
 	case d < time.Hour:
-		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
+		return strconv.Itoa(int(d/time.Minute)) + " min " + strconv.Itoa(int(d%time.Minute/time.Second)) + " s"
 	}
-	return fmt.Sprintf("%d h %d min", d/time.Hour, d%time.Hour/time.Minute)
+	return strconv.Itoa(int(d/time.Hour)) + " h " + strconv.Itoa(int(d%time.Hour/time.Minute)) + " min"
 }
 
 func times(n int) string {
 	if n == 1 {
 		return "once"
 	}
-	return fmt.Sprintf("%d times", n)
+	return strconv.Itoa(n) + " times"
 }

@@ -1,11 +1,13 @@
 package docker
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/jobs"
 )
 
 // rtmin3 is SIGRTMIN+3, by which systemd-nspawn and others ask an init to halt. The
@@ -17,13 +19,31 @@ func signalName(sig unix.Signal) string {
 	if name := unix.SignalName(sig); name != "" {
 		return strings.TrimPrefix(name, "SIG")
 	}
-	return fmt.Sprintf("%d", int(sig))
+	return strconv.Itoa(int(sig))
 }
 
 // seconds writes a duration as people say it in a log: "5 s", "0.25 s".
 func seconds(d time.Duration) string {
 	if d%time.Second == 0 {
-		return fmt.Sprintf("%d s", d/time.Second)
+		return strconv.FormatInt(int64(d/time.Second), 10) + " s"
 	}
-	return fmt.Sprintf("%.2f s", d.Seconds())
+	return decimal(d, 2) + " s"
+}
+
+// decimal writes d in seconds, rounded to so many decimal places, 2 at most.
+func decimal(d time.Duration, places int) string {
+	d = (d + 5*time.Millisecond) / (10 * time.Millisecond) // hundredths
+	switch places {
+	case 0:
+		return strconv.FormatInt(int64((d+50)/100), 10)
+	case 1:
+		d = (d + 5) / 10
+		return strconv.FormatInt(int64(d/10), 10) + "." + strconv.FormatInt(int64(d%10), 10)
+	}
+	return strconv.FormatInt(int64(d/100), 10) + "." + strconv.FormatInt(int64(d%100/10), 10) + strconv.FormatInt(int64(d%10), 10)
+}
+
+// processText names a process of a job: "main process (12)".
+func processText(kind jobs.Process, pid int) string {
+	return kind.String() + " process (" + strconv.Itoa(pid) + ")"
 }
