@@ -30,17 +30,18 @@ func seconds(d time.Duration) string {
 	return decimal(d, 2) + " s"
 }
 
-// decimal writes d in seconds, rounded to so many decimal places, 2 at most.
+// decimal writes d, which is not negative, in seconds rounded to so many places.
 func decimal(d time.Duration, places int) string {
-	d = (d + 5*time.Millisecond) / (10 * time.Millisecond) // hundredths
-	switch places {
-	case 0:
-		return strconv.FormatInt(int64((d+50)/100), 10)
-	case 1:
-		d = (d + 5) / 10
-		return strconv.FormatInt(int64(d/10), 10) + "." + strconv.FormatInt(int64(d%10), 10)
+	unit := time.Second
+	for range places {
+		unit /= 10
 	}
-	return strconv.FormatInt(int64(d/100), 10) + "." + strconv.FormatInt(int64(d%100/10), 10) + strconv.FormatInt(int64(d%10), 10)
+	digits := strconv.FormatInt(int64((d+unit/2)/unit), 10)
+	if places == 0 {
+		return digits
+	}
+	digits = strings.Repeat("0", max(0, places+1-len(digits))) + digits
+	return digits[:len(digits)-places] + "." + digits[len(digits)-places:]
 }
 
 // processText names a process of a job: "main process (12)".

@@ -1,7 +1,6 @@
 package console
 
 import (
-	"fmt"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -195,13 +194,6 @@ func (e *Entry) Goal(g jobs.Goal) *Entry {
 		e.goal = g.String()
 	}
 	return e
-}
-
-// Msgf is Msg with formatting.
-func (e *Entry) Msgf(format string, args ...any) {
-	if e != nil {
-		e.Msg(fmt.Sprintf(format, args...))
-	}
 }
 
 // Msg writes the entry with its text, which is one line: control characters in it

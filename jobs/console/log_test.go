@@ -15,7 +15,7 @@ func TestLogText(t *testing.T) {
 	f := newFixture(t, Options{})
 	l := f.Log()
 	l.Notice().Job("web", "").PID(12).Msg("started, pid 12")
-	l.Warning().Job("db", "a\nb").Msgf("%s\x1b[2J\tend", "two\nlines")
+	l.Warning().Job("db", "a\nb").Msg("two\nlines\x1b[2J\tend")
 	l.Info().Msg("not written")
 	l.SetLevel(Info)
 	l.Info().Msg("caf\u00e9 \xff\u0085")
@@ -70,7 +70,7 @@ func TestLogNeverWaits(t *testing.T) {
 	c := newConsole(t, Options{Stdout: out.fd(), Stderr: errs.fd()})
 	const lines = 20_000
 	for i := range lines {
-		c.Log().Notice().Msgf("line %d %s", i, strings.Repeat("x", 50))
+		c.Log().Notice().Msg(fmt.Sprintf("line %d %s", i, strings.Repeat("x", 50)))
 	}
 	errs.resume()
 	c.Flush(time.Now().Add(patience))
@@ -98,7 +98,7 @@ func TestLogLineComesAfterTheJobsLastWords(t *testing.T) {
 	for i := range 500 {
 		p.err(fmt.Sprintf("last words %d\nunfinished", i))
 		f.Sync("j", "", patience)
-		f.Log().Notice().Job("j", "").Msgf("ended %d", i)
+		f.Log().Notice().Job("j", "").Msg(fmt.Sprintf("ended %d", i))
 		p.err("\n")
 		fmt.Fprintf(&want, "j | last words %d\nj | unfinished\ntend | j: ended %d\n", i, i)
 	}
@@ -116,7 +116,7 @@ func TestLogLinesDoNotCutJobsLines(t *testing.T) {
 		close(done)
 	}()
 	for i := range 2000 {
-		f.Log().Notice().Msgf("log %d", i)
+		f.Log().Notice().Msg(fmt.Sprintf("log %d", i))
 	}
 	<-done
 	f.flush(t)
