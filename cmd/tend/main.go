@@ -3,7 +3,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path"
 
@@ -118,21 +117,21 @@ func runInit(args []string) int {
 }
 
 func help() int {
-	fmt.Print(usage)
+	os.Stdout.WriteString(usage)
 	return 0
 }
 
 func version() int {
-	fmt.Println(jobs.VersionText())
+	os.Stdout.WriteString(jobs.VersionText() + "\n")
 	return 0
 }
 
 // wrong reports a wrong call.
 func wrong(msg, hint string) int {
-	fmt.Fprintln(os.Stderr, "tend: "+msg)
+	os.Stderr.WriteString("tend: " + msg + "\n")
 	if hint != "" {
-		fmt.Fprintln(os.Stderr, "hint: "+hint)
+		os.Stderr.WriteString("hint: " + hint + "\n")
 	}
-	fmt.Fprint(os.Stderr, usage[:synopsisEnd])
+	os.Stderr.WriteString(usage[:synopsisEnd])
 	return statusUsage
 }

@@ -8,7 +8,7 @@
 package conf
 
 import (
-	"fmt"
+	"strconv"
 
 	"tend/jobs"
 )
@@ -80,16 +80,27 @@ func result(class *jobs.Class, found Errors) (*jobs.Class, error) {
 	return class, nil
 }
 
+// panicText is the text of what a panic was called with.
+func panicText(bug any) string {
+	switch b := bug.(type) {
+	case error:
+		return b.Error()
+	case string:
+		return b
+	}
+	return "a panic without a text"
+}
+
 // parse reads src into class by the table of stanzas.
 func (p *Parser) parse(class *jobs.Class, path string, src []byte, table []stanza) (_ *jobs.Class, found Errors) {
 	if len(src) > MaxSize {
-		return nil, Errors{{File: path, Line: 1, Column: 1, Msg: fmt.Sprintf("file too large: more than %d bytes", MaxSize)}}
+		return nil, Errors{{File: path, Line: 1, Column: 1, Msg: "file too large: more than " + strconv.Itoa(MaxSize) + " bytes"}}
 	}
 	f := &file{Parser: p, path: path, class: class, table: table, lexer: lexer{src: src, pos: pos{line: 1}, buf: p.buf}}
 	// A bug of the parser may not end the program that runs the other jobs.
 	defer func() {
 		if bug := recover(); bug != nil {
-			f.note(f.pos, 0, fmt.Sprint("internal error: ", bug), false)
+			f.note(f.pos, 0, "internal error: "+panicText(bug), false)
 			class, found = nil, f.found
 		}
 	}()

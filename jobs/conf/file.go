@@ -2,7 +2,6 @@ package conf
 
 import (
 	"bytes"
-	"fmt"
 	"strconv"
 	"unicode/utf8"
 
@@ -272,7 +271,7 @@ func (f *file) again(what string, line *int, hint string) {
 		return
 	}
 	if *line > 0 {
-		f.warn(f.begin, len(what), fmt.Sprintf("this takes the place of %s in line %d%s", what, *line, hint))
+		f.warn(f.begin, len(what), "this takes the place of "+what+" in line "+strconv.Itoa(*line)+hint)
 	}
 	*line = f.begin.line
 }
@@ -281,7 +280,9 @@ func (f *file) note(at pos, width int, msg string, warning bool) {
 	f.found = append(f.found, &Error{File: f.path, Line: at.line, Column: at.column(), Width: width, Msg: msg, Warning: warning})
 }
 
-func (f *file) place(at pos) string { return fmt.Sprintf("%s:%d:%d", f.path, at.line, at.column()) }
+func (f *file) place(at pos) string {
+	return f.path + ":" + strconv.Itoa(at.line) + ":" + strconv.Itoa(at.column())
+}
 
 // shown is a word as it may stand in a message.
 func shown(word []byte) string {

@@ -2,7 +2,6 @@ package control
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -54,7 +53,7 @@ func sockaddr(address string) (*unix.SockaddrUnix, error) {
 	case address == "" || address == "@":
 		return nil, errors.New("empty socket address")
 	case len(address) > 107:
-		return nil, fmt.Errorf("socket address of %d bytes is longer than 107", len(address))
+		return nil, errors.New("socket address of " + strconv.Itoa(len(address)) + " bytes is longer than 107")
 	}
 	return &unix.SockaddrUnix{Name: address}, nil
 }

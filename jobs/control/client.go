@@ -3,12 +3,13 @@ package control
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"os"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
+	"tend/jobs/fault"
 	"tend/jobs/jsonl"
 )
 
@@ -36,7 +37,7 @@ func Dial(address string) (*Client, error) {
 	if address != "" {
 		fd, err := dial(address)
 		if err != nil {
-			return nil, fmt.Errorf("cannot connect to %s: %w", address, err)
+			return nil, fault.Of("cannot connect to "+address, err)
 		}
 		return &Client{fd: fd}, nil
 	}
@@ -52,7 +53,7 @@ func look() (*Client, error) {
 		if err == nil {
 			return &Client{fd: fd}, nil
 		}
-		named := fmt.Errorf("cannot connect to %s: %w", address, err)
+		named := fault.Of("cannot connect to "+address, err)
 		if first == nil {
 			first = named
 		}
@@ -99,7 +100,7 @@ func trusted(fd int) error {
 	if peer.UID == 0 || int(peer.UID) == os.Geteuid() || peer.PID == 1 {
 		return nil
 	}
-	return fmt.Errorf("it belongs to uid %d, not to root or to us", peer.UID)
+	return errors.New("it belongs to uid " + strconv.FormatUint(uint64(peer.UID), 10) + ", not to root or to us")
 }
 
 // Close ends the connection.

@@ -2,7 +2,6 @@ package control
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -12,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/jobs/fault"
 )
 
 const (
@@ -62,7 +63,7 @@ func listenAny(addresses []string, t timeouts) (*Server, error) {
 	for _, address := range addresses {
 		fd, bound, err := listen(address)
 		if err != nil {
-			errs = errors.Join(errs, fmt.Errorf("cannot listen on %s: %w", address, err))
+			errs = errors.Join(errs, fault.Of("cannot listen on "+address, err))
 			continue
 		}
 		return serve(fd, bound, t)

@@ -2,7 +2,7 @@ package event
 
 import (
 	"errors"
-	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -12,7 +12,7 @@ var (
 	ErrExpectedOperator = errors.New("Expected operator")
 	ErrExpectedVariable = errors.New("Expected variable name before value")
 	ErrMismatched       = errors.New("Mismatched parentheses")
-	ErrTooLarge         = fmt.Errorf("Expression too large: more than %d events or %d levels of parentheses", maxTerms, maxDepth)
+	ErrTooLarge         = errors.New("Expression too large: more than " + strconv.Itoa(maxTerms) + " events or " + strconv.Itoa(maxDepth) + " levels of parentheses")
 )
 
 // Limits of an expression. The machine walks the tree by recursion at every

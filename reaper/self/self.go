@@ -4,7 +4,7 @@
 package self
 
 import (
-	"fmt"
+	"errors"
 	"math"
 	"os"
 	"runtime"
@@ -91,7 +91,7 @@ func again() error {
 		return nil
 	}
 	err := syscall.Exec(Path(), os.Args, append(env, executed+"=1"))
-	return fmt.Errorf("cannot execute %s again without GODEBUG, GOTRACEBACK and blocked signals: %w", Path(), err)
+	return errors.New("cannot execute " + Path() + " again without GODEBUG, GOTRACEBACK and blocked signals: " + err.Error())
 }
 
 // withoutEarly returns env with the early variables under other names.

@@ -4,11 +4,11 @@ package check
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"tend/jobs/conf"
@@ -52,7 +52,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 			io.WriteString(stdout, usage)
 			return 0
 		case strings.HasPrefix(arg, "-"):
-			fmt.Fprintf(stderr, "tend check: unknown option %s\n%s", arg, usage)
+			io.WriteString(stderr, "tend check: unknown option "+arg+"\n"+usage)
 			return 2
 		default:
 			paths = append(paths, arg)
@@ -63,7 +63,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 	}
 	for _, path := range paths {
 		if err := c.path(path); err != nil {
-			fmt.Fprintf(stderr, "tend check: cannot check %s: %v\n", path, cause(err))
+			io.WriteString(stderr, "tend check: cannot check "+path+": "+cause(err).Error()+"\n")
 			return 2
 		}
 	}
@@ -163,30 +163,34 @@ func (r *report) Fields(c *jsonl.Codec) {
 	c.List("findings", len(r.findings), func(i int) jsonl.Object { return &r.findings[i] })
 }
 
+// numberWidth is the width of the line numbers that are shown for people.
+const numberWidth = 6
+
 // write writes the findings for people, file by file.
 func (c *checker) write(w io.Writer) {
 	file := ""
 	for _, e := range c.findings {
 		if e.File != file {
 			file = e.File
-			fmt.Fprintf(w, "%s:\n", file)
+			io.WriteString(w, file+":\n")
 		}
 		f := newFinding(e)
-		fmt.Fprintf(w, "  %d:%d: %s: %s\n", f.line, f.column, f.severity, f.message)
+		io.WriteString(w, "  "+strconv.Itoa(f.line)+":"+strconv.Itoa(f.column)+": "+f.severity+": "+f.message+"\n")
 		if line, ok := c.line(file, f.line); ok {
-			number := fmt.Sprintf("%6d", f.line)
-			fmt.Fprintf(w, "%s | %s\n%*s | %s\n", number, line, len(number), "", caret(line, f.column, f.width))
+			number := strconv.Itoa(f.line)
+			number = strings.Repeat(" ", max(0, numberWidth-len(number))) + number
+			io.WriteString(w, number+" | "+line+"\n"+strings.Repeat(" ", len(number))+" | "+caret(line, f.column, f.width)+"\n")
 		}
 	}
 	errors, warnings := c.count()
-	fmt.Fprintf(w, "%s checked: %s, %s\n", plural(c.files, "file"), plural(errors, "error"), plural(warnings, "warning"))
+	io.WriteString(w, plural(c.files, "file")+" checked: "+plural(errors, "error")+", "+plural(warnings, "warning")+"\n")
 }
 
 func plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return strconv.Itoa(n) + " " + what + "s"
 }
 
 // line returns a line of a file that has been checked, without its end.

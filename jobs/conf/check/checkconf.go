@@ -1,7 +1,6 @@
 package check
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -11,7 +10,7 @@ import (
 	"tend/jobs/conf"
 )
 
-const checkconfUsage = `Usage: %s [OPTION...] FILE
+const checkconfUsage = ` [OPTION...] FILE
 
 Checks one job file without running anything; see also tend check.
 
@@ -23,15 +22,15 @@ Checks one job file without running anything; see also tend check.
 // CheckConf is init-checkconf; prog is the name that it was called by. It returns
 // the exit status, 0 or 1.
 func CheckConf(args []string, prog string, stdout, stderr io.Writer) int {
-	fail := func(format string, a ...any) int {
-		fmt.Fprintf(stderr, "ERROR: "+format+"\n", a...)
+	fail := func(text string) int {
+		io.WriteString(stderr, "ERROR: "+text+"\n")
 		return 1
 	}
 	path, shell := "", shellPath()
 	for _, arg := range args {
 		switch arg {
 		case "-h", "--help":
-			fmt.Fprintf(stdout, checkconfUsage, filepath.Base(prog))
+			io.WriteString(stdout, "Usage: "+filepath.Base(prog)+checkconfUsage)
 			return 0
 		case "-s", "--noscript":
 			shell = ""
@@ -46,17 +45,17 @@ func CheckConf(args []string, prog string, stdout, stderr io.Writer) int {
 	src, err := os.ReadFile(path)
 	switch {
 	case os.IsNotExist(err):
-		return fail("File %s does not exist", path)
+		return fail("File " + path + " does not exist")
 	case !strings.HasSuffix(path, ".conf"):
 		return fail("File must end in .conf")
 	case err != nil:
-		return fail("File %s: %v", path, cause(err))
+		return fail("File " + path + ": " + cause(err).Error())
 	}
 	class, found := new(conf.Parser).Parse(nameOf(path), path, src)
 	if class == nil {
-		code := fail("File %s: syntax invalid:", path)
+		code := fail("File " + path + ": syntax invalid:")
 		for _, e := range found.Fatal() {
-			fmt.Fprintln(stderr, e)
+			io.WriteString(stderr, e.Error()+"\n")
 		}
 		return code
 	}
@@ -69,11 +68,11 @@ func CheckConf(args []string, prog string, stdout, stderr io.Writer) int {
 			if jobs.Process(kind) == jobs.Main {
 				section = "script"
 			}
-			code := fail("File %s: shell syntax invalid in %s section:", path, section)
-			fmt.Fprintln(stderr, text)
+			code := fail("File " + path + ": shell syntax invalid in " + section + " section:")
+			io.WriteString(stderr, text+"\n")
 			return code
 		}
 	}
-	fmt.Fprintf(stdout, "File %s: syntax ok\n", path)
+	io.WriteString(stdout, "File "+path+": syntax ok\n")
 	return 0
 }

@@ -2,7 +2,6 @@ package confdir
 
 import (
 	"errors"
-	"fmt"
 	"hash/maphash"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/conf"
+	"tend/jobs/fault"
 )
 
 var seed = maphash.MakeSeed()
@@ -58,7 +58,7 @@ func (t *Tree) scanSource(i int) {
 	was := s.present
 	s.present = t.scan(i, s.path)
 	if was && !s.present {
-		t.problem(fmt.Errorf("%s: Configuration directory deleted", s.path))
+		t.problem(errors.New(s.path + ": Configuration directory deleted"))
 	}
 }
 
@@ -356,7 +356,7 @@ func loadError(path string, err error) error {
 	if errors.As(err, &at) {
 		err = at.Err
 	}
-	return fmt.Errorf("%s: Unable to load configuration: %w", path, err)
+	return fault.Of(path+": Unable to load configuration", err)
 }
 
 func isSymlink(path string) bool {

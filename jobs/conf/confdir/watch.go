@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"path/filepath"
 	"slices"
 	"sort"
@@ -44,7 +43,7 @@ type notice struct {
 func (t *Tree) Watch() (fd int, err error) {
 	fd, err = unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
 	if err != nil {
-		return -1, fmt.Errorf("Unable to watch configuration directories: %w (changes are seen by reload-configuration only)", err)
+		return -1, errors.New("Unable to watch configuration directories: " + err.Error() + " (changes are seen by reload-configuration only)")
 	}
 	t.watcher = &watcher{fd: fd, paths: make(map[int][]string), buf: make([]byte, 64<<10)}
 	for i := range t.sources {
@@ -106,7 +105,7 @@ func (t *Tree) watched(dir string, err error) {
 	if err == nil || errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR) || t.watcher.full != nil {
 		return
 	}
-	told := fmt.Errorf("%s: Unable to watch configuration directory: %w (changes are seen by reload-configuration only)", dir, err)
+	told := errors.New(dir + ": Unable to watch configuration directory: " + err.Error() + " (changes are seen by reload-configuration only)")
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.ENOMEM) {
 		t.watcher.full = told
 	}
