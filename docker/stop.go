@@ -59,9 +59,10 @@ func (s *Supervisor) beginStop(reason string, sig unix.Signal, status *int) {
 		return
 	}
 	timeout := s.opts.stopTimeout(true)
-	s.stop = &stopping{reason: reason, began: s.now(), status: status, reserve: min(stopReserve, timeout/2)}
+	s.stop = &stopping{reason: reason, began: s.now(), status: status, reserve: stopReserve}
 	if timeout > 0 {
 		s.stop.deadline = s.stop.began + timeout
+		s.stop.reserve = min(stopReserve, timeout/2)
 	}
 	s.stop.signal = sig
 	line := "stopping: " + reason
