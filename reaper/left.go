@@ -36,8 +36,36 @@ func (r *Reaper) left(owner Owner, dst []Proc) []Proc {
 func (r *Reaper) Left(owner Owner) []Proc {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.nothingLeft(owner) {
+		return nil
+	}
 	r.fresh()
 	return r.left(owner, nil)
+}
+
+// nothingLeft tells, without a look at all processes, that owner has none but its
+// tracked children: what a process leaves behind becomes our child, so where all
+// our children are tracked, and none is the owner's, nobody has left anything.
+func (r *Reaper) nothingLeft(owner Owner) bool {
+	of := r.owners.known[owner]
+	return (of == nil || len(of.children) == 0) && !r.hasStrangers()
+}
+
+// hasStrangers tells whether we may have a child that is not tracked.
+func (r *Reaper) hasStrangers() bool {
+	o := &r.owners
+	if o.strangers == unasked {
+		o.strangers = no
+		err := r.proc.children(r.self, func(pid int) {
+			if !r.children[pid].tracked {
+				o.strangers = yes
+			}
+		})
+		if err != nil {
+			o.strangers = yes
+		}
+	}
+	return o.strangers == yes
 }
 
 // sweepRounds bounds how often Sweep looks for processes that were forked while it
@@ -49,6 +77,9 @@ const sweepRounds = 10
 func (r *Reaper) Sweep(owner Owner, sig syscall.Signal) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.nothingLeft(owner) {
+		return 0
+	}
 	r.fresh()
 	procs := r.left(owner, nil)
 	if sig == 0 || len(procs) == 0 {
@@ -136,7 +167,7 @@ func (r *Reaper) Heir(owner Owner, old int) int {
 	heir := r.bestHeir(func(p *found) bool { return p.owner == owner }, old)
 	if since, ok := r.owners.expecting[owner]; heir == nil && ok && len(r.owners.expecting) == 1 {
 		heir = r.bestHeir(func(p *found) bool {
-			return p.owner == 0 && p.asked && !p.readable && p.Start >= since
+			return r.owners.still(p.owner) == 0 && p.asked && !p.readable && p.Start >= since
 		}, old)
 	}
 	if heir == nil || !r.isChild(heir.Proc) {
@@ -144,7 +175,7 @@ func (r *Reaper) Heir(owner Owner, old int) int {
 	}
 	heir.owner = owner
 	r.owners.seen[heir.PID] = heir.seen
-	r.children[heir.PID] = child{owner: owner, start: heir.Start}
+	r.own(heir.PID, owner, child{start: heir.Start})
 	return heir.PID
 }
 
@@ -189,8 +220,8 @@ func (r *Reaper) Track(owner Owner, pid int) error {
 	if err != nil || r.children[pid].owner != 0 || !r.isChild(p) {
 		return unix.ESRCH
 	}
-	r.children[pid] = child{owner: owner, tracked: true, start: p.Start}
-	r.owners.stale = true
+	r.own(pid, owner, child{tracked: true, start: p.Start})
+	r.owners.outdate()
 	return nil
 }
 
@@ -239,7 +270,7 @@ func (r *Reaper) OwnerOf(pid int) (owner Owner, ok bool) {
 	}
 	r.look()
 	if i, ok := r.owners.index[pid]; ok {
-		owner = r.owners.procs[i].owner
+		owner = r.owners.still(r.owners.procs[i].owner)
 	}
 	return owner, owner != 0
 }
@@ -248,11 +279,14 @@ func (r *Reaper) OwnerOf(pid int) (owner Owner, ok bool) {
 func (r *Reaper) Orphans() []Proc {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !r.hasStrangers() {
+		return nil
+	}
 	r.fresh()
 	var list []Proc
 	for i := range r.owners.procs {
 		p := &r.owners.procs[i]
-		if _, ok := r.children[p.PID]; p.PPID == r.self && !p.gone() && p.owner == 0 && !ok {
+		if _, ok := r.children[p.PID]; p.PPID == r.self && !p.gone() && r.owners.still(p.owner) == 0 && !ok {
 			list = append(list, p.Proc)
 		}
 	}

@@ -1,6 +1,7 @@
 package reaper
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -20,6 +21,7 @@ import (
 // surely held it, and as long as any process that is known to be the owner's stays
 // in it. Otherwise it may have been used again, and says nothing.
 type owners struct {
+	known     map[Owner]*owner // that have not been forgotten
 	keys      []string         // environment variables that make up a mark
 	marks     map[string]Owner // by the joined values of keys
 	ids       map[int]*number  // of sessions and process groups
@@ -28,9 +30,27 @@ type owners struct {
 	procs     []found          // the last look
 	index     map[int]int      // pid to procs
 	stale     bool
+	strangers answer           // what hasStrangers has found since the list became stale
 	expecting map[Owner]uint64 // since when Heir has been expected
 	looks     uint64
 }
+
+// owner is what has to be undone when an owner ends. What else is kept by number
+// of an owner that is not known any more is nobody's, and is dropped as it is met:
+// thousands of owners may end at once, and none may cost a walk over all the rest.
+type owner struct {
+	marks    []string
+	children []int // its unreaped children
+}
+
+// answer is one that may not have been asked for yet.
+type answer uint8
+
+const (
+	unasked answer = iota
+	no
+	yes
+)
 
 // number is the number of a session or group, or of both.
 type number struct {
@@ -57,6 +77,7 @@ type found struct {
 
 func (o *owners) init(keys []string) {
 	*o = owners{
+		known:     make(map[Owner]*owner),
 		keys:      keys,
 		marks:     make(map[string]Owner),
 		ids:       make(map[int]*number),
@@ -73,7 +94,37 @@ func (o *owners) init(keys []string) {
 func (r *Reaper) Mark(owner Owner, values ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.owners.marks[strings.Join(values, "\x00")] = owner
+	mark := strings.Join(values, "\x00")
+	r.owners.marks[mark] = owner
+	of := r.owners.of(owner)
+	of.marks = append(of.marks, mark)
+}
+
+// of returns what is kept of an owner, which becomes known by that.
+func (o *owners) of(n Owner) *owner {
+	of := o.known[n]
+	if of == nil {
+		of = &owner{}
+		o.known[n] = of
+	}
+	return of
+}
+
+// still returns n, or 0 when that owner is not known any more.
+func (o *owners) still(n Owner) Owner {
+	if _, ok := o.known[n]; !ok {
+		return 0
+	}
+	return n
+}
+
+// number returns what is known of the number of a session or group, or nil.
+func (o *owners) number(id int) *number {
+	n := o.ids[id]
+	if n == nil || o.still(n.owner) == 0 {
+		return nil
+	}
+	return n
 }
 
 // Forget ends an owner. What it leaves behind is nobody's from now on.
@@ -81,37 +132,56 @@ func (r *Reaper) Forget(owner Owner) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o := &r.owners
-	for id, n := range o.ids {
-		if n.owner == owner {
-			delete(o.ids, id)
+	of := o.known[owner]
+	if of == nil {
+		return
+	}
+	delete(o.known, owner)
+	for _, mark := range of.marks {
+		if o.marks[mark] == owner {
+			delete(o.marks, mark)
 		}
 	}
-	for pid, s := range o.seen {
-		if s.owner == owner {
-			s.owner = 0
-			o.seen[pid] = s
-		}
-	}
-	for values, of := range o.marks {
-		if of == owner {
-			delete(o.marks, values)
-		}
-	}
-	for pid, c := range r.children {
-		if c.owner == owner {
-			delete(r.children, pid)
-		}
+	for _, pid := range of.children {
+		delete(r.children, pid)
+		o.outdate() // it may be missing in the list
 	}
 	delete(o.expecting, owner)
-	o.stale = true
 }
+
+// own makes pid, an unreaped child of ours, one of owner's.
+func (r *Reaper) own(pid int, owner Owner, c child) {
+	c.owner = owner
+	if old, ok := r.children[pid]; !ok || old.owner != owner {
+		of := r.owners.of(owner)
+		of.children = append(of.children, pid)
+	}
+	r.children[pid] = c
+}
+
+// disown forgets a child that has been reaped.
+func (r *Reaper) disown(pid int) {
+	c, ok := r.children[pid]
+	if !ok {
+		return
+	}
+	delete(r.children, pid)
+	if of := r.owners.known[c.owner]; of != nil {
+		if i := slices.Index(of.children, pid); i >= 0 {
+			of.children = slices.Delete(of.children, i, i+1)
+		}
+	}
+}
+
+// outdate makes the next question read the list of processes again.
+func (o *owners) outdate() { o.stale, o.strangers = true, unasked }
 
 // Refresh makes the next question read the list of processes again. Take does the
 // same; a timer that asks again calls it.
 func (r *Reaper) Refresh() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.owners.stale = true
+	r.owners.outdate()
 }
 
 // ProcError returns why processes cannot be listed, or nil.
@@ -160,6 +230,7 @@ func (r *Reaper) look() {
 		}
 		if s, ok := o.seen[p.PID]; ok && s.start == p.Start {
 			p.seen = s
+			p.owner = o.still(s.owner)
 		}
 		p.start = p.Start
 		if c, ok := r.children[p.PID]; ok {
@@ -181,7 +252,7 @@ func (r *Reaper) look() {
 	}
 	for id, n := range o.ids {
 		// A minute, because a list of processes may miss one that moves about.
-		if n.looked != o.looks && n.held != 0 && n.held+60*ticksPerSecond < began {
+		if o.still(n.owner) == 0 || n.looked != o.looks && n.held != 0 && n.held+60*ticksPerSecond < began {
 			delete(o.ids, id)
 		}
 	}
@@ -215,7 +286,7 @@ func (r *Reaper) adopt(id int, owner Owner, began uint64) {
 	if id <= 1 || id == ownSession() || id == ownGroup() {
 		return
 	}
-	n := o.ids[id]
+	n := o.number(id)
 	if n == nil {
 		n = &number{owner: owner}
 		if i, ok := o.index[id]; ok {
@@ -278,7 +349,7 @@ func (r *Reaper) ofParent(p *found) Owner {
 }
 
 func (r *Reaper) ofNumber(p *found, id int) Owner {
-	n := r.owners.ids[id]
+	n := r.owners.number(id)
 	if n == nil {
 		return 0
 	}

@@ -4,7 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"fmt"
+	"math"
+	"os"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -55,14 +56,14 @@ var errForeignProc = errors.New("/proc is that of another PID namespace")
 func (f *procFS) open(self int) error {
 	f.dir, f.err = unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if f.err != nil {
-		f.err = fmt.Errorf("open /proc: %w", f.err)
+		f.err = &os.PathError{Op: "open", Path: "/proc", Err: f.err}
 		return f.err
 	}
 	var link [16]byte
 	n, err := unix.Readlinkat(f.dir, "self", link[:])
 	switch {
 	case err != nil:
-		f.err = fmt.Errorf("read /proc/self: %w", err)
+		f.err = &os.PathError{Op: "read", Path: "/proc/self", Err: err}
 	case string(link[:n]) != strconv.Itoa(self):
 		f.err = errForeignProc
 	}
@@ -97,6 +98,27 @@ func (f *procFS) pids(each func(pid int)) error {
 			b = b[size:]
 		}
 	}
+}
+
+// children calls each for every child of the first thread of a process, dead ones
+// included (CONFIG_PROC_CHILDREN). The first thread of ours is the one that forks,
+// and the one that gets orphans. The kernel may leave some out when others are
+// reaped meanwhile, which the caller prevents by holding mu.
+func (f *procFS) children(pid int, each func(pid int)) error {
+	text, err := f.read(pid, "task/"+strconv.Itoa(pid)+"/children", math.MaxInt)
+	if err != nil {
+		return err
+	}
+	child := 0
+	for _, c := range text {
+		if c == ' ' {
+			each(child)
+			child = 0
+			continue
+		}
+		child = 10*child + int(c-'0')
+	}
+	return nil
 }
 
 // number10 reads a decimal number that ends in NUL.

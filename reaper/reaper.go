@@ -1,7 +1,7 @@
 package reaper
 
 import (
-	"fmt"
+	"errors"
 	"os"
 	"sync"
 	"syscall"
@@ -59,11 +59,11 @@ func New(marks ...string) (*Reaper, error) {
 	var err error
 	if r.self != 1 {
 		if e := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); e != nil {
-			err = fmt.Errorf("cannot become the parent of orphans: %w", e)
+			err = errors.New("cannot become the parent of orphans: " + e.Error())
 		}
 	}
 	if e := r.proc.open(r.self); e != nil && err == nil {
-		err = fmt.Errorf("cannot list processes: %w; what jobs leave behind is neither found nor stopped", e)
+		err = errors.New("cannot list processes: " + e.Error() + "; what jobs leave behind is neither found nor stopped")
 	}
 	ready := make(chan struct{})
 	go r.reap(ready)
@@ -85,7 +85,7 @@ func (r *Reaper) Take(dst []Exit) []Exit {
 	defer r.mu.Unlock()
 	dst = append(dst, r.posted...)
 	r.posted = r.posted[:0]
-	r.owners.stale = true
+	r.owners.outdate()
 	return dst
 }
 
@@ -106,7 +106,7 @@ func (r *Reaper) Spawn(owner Owner, fork func() (int, error)) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	r.children[pid] = child{owner: owner, tracked: true}
+	r.own(pid, owner, child{tracked: true})
 	// A number that a new process has been given is in use nowhere else.
 	r.owners.ids[pid] = &number{owner: owner}
 	delete(r.owners.seen, pid)

@@ -97,7 +97,7 @@ func (r *Reaper) collect() (n int, owned bool) {
 			continue
 		}
 		n++
-		delete(r.children, pid)
+		r.disown(pid)
 		r.owners.reaped(pid)
 		if r.proc.err != nil {
 			delete(r.owners.ids, pid)
