@@ -68,6 +68,9 @@ func (s *Supervisor) tell(n *engine.Notice) {
 		if c, ok := s.m.Class(n.Job); ok && c.Task && n.Normal {
 			text = "finished"
 		}
+		if s.stop != nil {
+			s.stop.last, s.stop.lastAt = who(n.Job, n.Instance), s.now()
+		}
 		s.log.Notice().Job(n.Job, n.Instance).Msg(text)
 	case engine.Respawning:
 		e := s.log.Notice().Job(n.Job, n.Instance).Process(n.Process).PID(n.PID)

@@ -15,6 +15,8 @@ import (
 const (
 	// stopReserve is the part of the total deadline kept for KILL and post-stop.
 	stopReserve = time.Second
+	// slowStop is from when on the log says which job took so long.
+	slowStop = time.Second
 	// orphanPatience is how long left-over orphans have between TERM and KILL when
 	// there is no total deadline.
 	orphanPatience = 5 * time.Second
@@ -39,7 +41,9 @@ type stopping struct {
 	termedAt time.Duration
 	killed   bool // KILL has been sent to the orphans
 	reserve  time.Duration
-	poll     int // timer of stage 2
+	last     string        // the job that has ended last
+	lastAt   time.Duration // when
+	poll     int           // timer of stage 2
 }
 
 // left is the time until the deadline, for the log.
@@ -188,6 +192,9 @@ func (s *Supervisor) finish() {
 	s.done = true
 	s.status = s.exitStatus()
 	line := "stopped in " + decimal(s.now()-s.stop.began, 2) + " s, exit status " + strconv.Itoa(s.status)
+	if took := s.stop.lastAt - s.stop.began; s.stop.last != "" && took >= slowStop {
+		line += ", the last job was " + s.stop.last + " after " + decimal(took, 2) + " s"
+	}
 	if s.stop.signal == 0 {
 		line += ": " + s.stop.reason
 	}
