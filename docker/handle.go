@@ -48,9 +48,9 @@ func (s *Supervisor) handle(call *control.Call) {
 		s.handleEmit(call)
 	case control.CmdReloadConfiguration:
 		s.reload()
-		call.Reply(control.Response{})
+		call.Done()
 	case control.CmdVersion:
-		call.Reply(control.Response{Text: jobs.VersionText()})
+		call.Reply(&control.Response{Text: jobs.VersionText()})
 	case control.CmdLogPriority:
 		s.logPriority(call)
 	case control.CmdShowConfig:
@@ -69,7 +69,7 @@ func (s *Supervisor) handle(call *control.Call) {
 		s.changeEnv(call, engine.EnvReset)
 	case control.CmdNotifyDiskWriteable:
 		s.console.NotifyDiskWriteable()
-		call.Reply(control.Response{})
+		call.Done()
 	case control.CmdMonitor:
 		s.monitor(call)
 	case control.CmdLog:
@@ -144,12 +144,12 @@ func exactInstance(call *control.Call) (instance string, exact bool) {
 }
 
 // failure is the response for an error of the machine.
-func failure(r engine.Reply) control.Response {
+func failure(r engine.Reply) *control.Response {
 	text := r.Err
 	if r.Usage != "" {
 		text += "\nUsage: " + r.Usage
 	}
-	return control.Response{Error: text, Reason: r.Reason}
+	return &control.Response{Error: text, Reason: r.Reason}
 }
 
 // plainAnswer answers with success or the error and nothing else.
@@ -159,7 +159,7 @@ func plainAnswer(call *control.Call) func(engine.Reply) {
 			call.Reply(failure(r))
 			return
 		}
-		call.Reply(control.Response{})
+		call.Done()
 	}
 }
 
@@ -173,7 +173,7 @@ func (s *Supervisor) change(call *control.Call, verb engine.Verb) {
 		}
 		// An instance that has gone is shown as its class.
 		st, _ := s.m.Status(r.Job, r.Instance)
-		call.Reply(control.Response{Status: control.NewStatus(st)})
+		call.Reply(&control.Response{Status: control.NewStatus(st)})
 	}
 	s.step(engine.Command{
 		Request: s.ask(call, answer), Verb: verb,
@@ -222,7 +222,7 @@ func (s *Supervisor) handleStatus(call *control.Call) {
 		call.Reply(failure(engine.Reply{Err: errText, Usage: usage}))
 		return
 	}
-	call.Reply(control.Response{Status: s.wireStatus(st)})
+	call.Reply(&control.Response{Status: s.wireStatus(st)})
 }
 
 // unknownJob is the error about a job that is not there; of one that boot pretends
@@ -256,9 +256,9 @@ func (s *Supervisor) orphans(call *control.Call) {
 	}
 	s.reaper.Refresh()
 	procs := s.reaper.Orphans()
-	call.ReplyAll(func(yield func(control.Response) bool) {
+	call.ReplyAll(func(yield func(*control.Response) bool) {
 		for _, p := range procs {
-			if !yield(control.Response{Orphan: &control.Orphan{PID: p.PID, Command: p.Comm}}) {
+			if !yield(&control.Response{Orphan: &control.Orphan{PID: p.PID, Command: p.Comm}}) {
 				return
 			}
 		}
@@ -273,14 +273,14 @@ func (s *Supervisor) list(call *control.Call) {
 		masked[name] = true
 	}
 	only := call.Masked
-	call.ReplyAll(func(yield func(control.Response) bool) {
+	call.ReplyAll(func(yield func(*control.Response) bool) {
 		for _, st := range all {
 			if only && !masked[st.Job] {
 				continue
 			}
 			w := control.NewStatus(st)
 			w.Masked = masked[st.Job]
-			if !yield(control.Response{Status: w}) {
+			if !yield(&control.Response{Status: w}) {
 				return
 			}
 		}
@@ -307,7 +307,7 @@ func (s *Supervisor) handleEmit(call *control.Call) {
 
 func (s *Supervisor) logPriority(call *control.Call) {
 	if call.Priority == "" {
-		call.Reply(control.Response{Text: s.log.Level().Priority()})
+		call.Reply(&control.Response{Text: s.log.Level().Priority()})
 		return
 	}
 	level, ok := console.ParsePriority(call.Priority)
@@ -317,7 +317,7 @@ func (s *Supervisor) logPriority(call *control.Call) {
 	}
 	s.log.SetLevel(level)
 	s.updateQuiet()
-	call.Reply(control.Response{})
+	call.Done()
 }
 
 // classes returns the classes that a call names, or all; false when a name is not
@@ -343,9 +343,9 @@ func (s *Supervisor) showConfig(call *control.Call) {
 		call.Refuse("Unknown job: " + call.Jobs[0])
 		return
 	}
-	call.ReplyAll(func(yield func(control.Response) bool) {
+	call.ReplyAll(func(yield func(*control.Response) bool) {
 		for _, class := range classes {
-			if !yield(control.Response{Config: control.NewConfig(class)}) {
+			if !yield(&control.Response{Config: control.NewConfig(class)}) {
 				return
 			}
 		}
@@ -363,7 +363,7 @@ func (s *Supervisor) checkConfig(call *control.Call) {
 		known, pseudo = append(known, event.BootNames()...), event.BootJobs()
 	}
 	all, warn := s.m.Classes(), call.Warn
-	call.ReplyAll(func(yield func(control.Response) bool) {
+	call.ReplyAll(func(yield func(*control.Response) bool) {
 		control.NewChecker(all, known, pseudo, warn).Problems(classes)(yield)
 	})
 }
@@ -374,7 +374,7 @@ func (s *Supervisor) usage(call *control.Call) {
 		call.Refuse(s.unknownJob(call.Job))
 		return
 	}
-	call.Reply(control.Response{Text: class.Usage})
+	call.Reply(&control.Response{Text: class.Usage})
 }
 
 // envTarget is the table that a call is about: the global one, or that of a job.
@@ -396,7 +396,7 @@ func (s *Supervisor) readEnv(call *control.Call) {
 	case call.Command == control.CmdListEnv:
 		vars := slices.Clone([]string(env))
 		sort.Slice(vars, func(i, j int) bool { return vars[i] < vars[j] })
-		call.Reply(control.Response{Vars: vars})
+		call.Reply(&control.Response{Vars: vars})
 	case len(call.Vars) != 1:
 		call.Refuse("get-env takes one variable")
 	default:
@@ -405,7 +405,7 @@ func (s *Supervisor) readEnv(call *control.Call) {
 			call.Refuse("No such variable: " + call.Vars[0])
 			return
 		}
-		call.Reply(control.Response{Text: value})
+		call.Reply(&control.Response{Text: value})
 	}
 }
 
@@ -437,10 +437,10 @@ func stopRunlevel(level, previous, halt string) environ.Env {
 // has told one yet.
 func (s *Supervisor) handleRunlevel(call *control.Call) {
 	if s.runlevel[1] == "" {
-		call.Reply(control.Response{})
+		call.Done()
 		return
 	}
-	call.Reply(control.Response{Text: s.runlevel[0] + " " + s.runlevel[1]})
+	call.Reply(&control.Response{Text: s.runlevel[0] + " " + s.runlevel[1]})
 }
 
 func (s *Supervisor) handleShutdown(call *control.Call) {
@@ -449,7 +449,7 @@ func (s *Supervisor) handleShutdown(call *control.Call) {
 		return
 	}
 	// The answer goes out first: the stop may kill the client, or end with us.
-	call.Reply(control.Response{})
+	call.Done()
 	reason := "shutdown requested"
 	if id := s.inside(call); id != 0 {
 		if job, instance, _, ok := s.m.Instance(id); ok {

@@ -36,7 +36,7 @@ func (m *monitors) notice(n *engine.Notice) {
 	w := onWire(n)
 	w.Time = wireTime(time.Now())
 	for _, c := range m.calls {
-		c.Send(control.Response{Notice: w})
+		c.Send(&control.Response{Notice: w})
 	}
 }
 

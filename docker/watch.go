@@ -36,15 +36,15 @@ func (s *Supervisor) showLog(call *control.Call) {
 	if call.Lines != nil {
 		n = *call.Lines
 	}
-	wire := func(l console.Line) control.Response {
-		return control.Response{Output: &control.Output{
+	wire := func(l console.Line) *control.Response {
+		return &control.Response{Output: &control.Output{
 			Time: wireTime(l.Time), Job: call.Job, Instance: instance,
 			Process: l.Process.String(), Stream: l.Stream, Msg: l.Text,
 		}}
 	}
 	if !call.Follow {
 		lines := s.console.Tail(call.Job, instance, n)
-		call.ReplyAll(func(yield func(control.Response) bool) {
+		call.ReplyAll(func(yield func(*control.Response) bool) {
 			for _, l := range lines {
 				if !yield(wire(l)) {
 					return
@@ -140,5 +140,5 @@ func (s *Supervisor) health(call *control.Call) {
 		bad(o.Job, o.Instance, "has failed, status "+strconv.Itoa(o.Status))
 	}
 	h.OK = len(h.Reasons) == 0
-	call.Reply(control.Response{Health: h})
+	call.Reply(&control.Response{Health: h})
 }

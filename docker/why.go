@@ -25,7 +25,7 @@ func (s *Supervisor) why(call *control.Call) {
 	}
 	e := explanation{s: s, now: s.now()}
 	e.report(&r)
-	call.Reply(control.Response{Why: &control.Why{Job: r.Job, Lines: e.lines}})
+	call.Reply(&control.Response{Why: &control.Why{Job: r.Job, Lines: e.lines}})
 }
 
 // explanation collects the lines of why.

@@ -41,8 +41,8 @@ const (
 
 // answer is what goes back on a connection: one response, or all of items.
 type answer struct {
-	one   Response
-	items iter.Seq[Response]
+	one   *Response
+	items iter.Seq[*Response]
 	more  bool
 }
 
@@ -58,20 +58,29 @@ func (c *conn) newCall(req *Request) *Call {
 	return &Call{Request: *req, Peer: c.peer, server: c.server, answer: make(chan answer, room+1), wake: c.file}
 }
 
-// Reply ends the call with r.
-func (c *Call) Reply(r Response) { c.end(answer{one: r}) }
+// Reply ends the call with r, which is the call's from then on.
+//
+//go:noinline
+func (c *Call) Reply(r *Response) { c.end(answer{one: r}) }
+
+// Done ends the call with nothing to say but that it is done.
+//
+//go:noinline
+func (c *Call) Done() { c.Reply(new(Response)) }
 
 // Refuse ends the call with an error.
-func (c *Call) Refuse(text string) { c.Reply(Response{Error: text}) }
+//
+//go:noinline
+func (c *Call) Refuse(text string) { c.Reply(&Response{Error: text}) }
 
 // ReplyAll ends the call with all of items. They are asked for on the connection's
 // own goroutine, at the speed at which the client reads: they may touch only what
 // does not change any more.
-func (c *Call) ReplyAll(items iter.Seq[Response]) { c.end(answer{items: items}) }
+func (c *Call) ReplyAll(items iter.Seq[*Response]) { c.end(answer{items: items}) }
 
-// Send sends r as a line of a stream. When the client reads too slowly r is
+// Send sends r, which is the call's from then on, as a line of a stream. When the client reads too slowly r is
 // dropped and counted. It reports false when the client has gone.
-func (c *Call) Send(r Response) bool {
+func (c *Call) Send(r *Response) bool {
 	if c.progress.Load() != open {
 		return false
 	}

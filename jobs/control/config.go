@@ -84,10 +84,10 @@ func (c *Checker) Check(class *jobs.Class) *Problem {
 }
 
 // Problems yields what is wrong with these classes.
-func (c *Checker) Problems(classes []*jobs.Class) iter.Seq[Response] {
-	return func(yield func(Response) bool) {
+func (c *Checker) Problems(classes []*jobs.Class) iter.Seq[*Response] {
+	return func(yield func(*Response) bool) {
 		for _, class := range classes {
-			if p := c.Check(class); p != nil && !yield(Response{Problem: p}) {
+			if p := c.Check(class); p != nil && !yield(&Response{Problem: p}) {
 				return
 			}
 		}

@@ -282,11 +282,11 @@ func (w *writer) drain(call *Call) (ended bool, err error) {
 func (w *writer) answer(a answer) error {
 	if a.items == nil {
 		a.one.More = a.more
-		return w.line(&a.one)
+		return w.line(a.one)
 	}
 	for r := range a.items {
 		r.More = true
-		if err := w.line(&r); err != nil {
+		if err := w.line(r); err != nil {
 			return err
 		}
 	}

@@ -75,7 +75,7 @@ func answerPermit(call *Call, owner bool) {
 		call.Refuse(err.Error())
 		return
 	}
-	call.Reply(Response{})
+	call.Reply(&Response{})
 }
 
 // helper starts the test binary as a helper.

@@ -130,11 +130,11 @@ func (s *supervisor) answersVersion(t *testing.T) {
 func usual(call *Call) {
 	switch call.Command {
 	case CmdVersion:
-		call.Reply(Response{Text: "tend"})
+		call.Reply(&Response{Text: "tend"})
 	case CmdList:
-		call.ReplyAll(func(yield func(Response) bool) {
+		call.ReplyAll(func(yield func(*Response) bool) {
 			for i := range 20000 {
-				if !yield(Response{Status: &Status{Job: fmt.Sprintf("job%05d", i), Goal: "stop", State: "waiting"}}) {
+				if !yield(&Response{Status: &Status{Job: fmt.Sprintf("job%05d", i), Goal: "stop", State: "waiting"}}) {
 					return
 				}
 			}
@@ -208,9 +208,9 @@ func TestHalfClosedClientIsAnswered(t *testing.T) {
 	other := s.dial(t)
 	done := make(chan struct{})
 	go func() { defer close(done); _, _ = other.Do(&Request{Command: CmdVersion}) }()
-	(<-calls).Reply(Response{})
+	(<-calls).Reply(&Response{})
 	<-done
-	call.Reply(Response{Text: "late"})
+	call.Reply(&Response{Text: "late"})
 	all, err := io.ReadAll(c)
 	if err != nil || string(all) != `{"v":1,"text":"late"}`+"\n" {
 		t.Errorf("got %q, %v", all, err)
@@ -230,7 +230,7 @@ func TestClientThatLeavesIsReported(t *testing.T) {
 	call := <-calls
 	c.Close()
 	until(t, "the call is cancelled", func() bool { return s.hasGone(CmdStart) })
-	call.Reply(Response{}) // does nothing
+	call.Reply(&Response{}) // does nothing
 	until(t, "the connection is forgotten", func() bool {
 		s.admins.mu.Lock()
 		defer s.admins.mu.Unlock()
@@ -290,7 +290,7 @@ func TestLongRequestIsTaken(t *testing.T) {
 	got := make(chan int, 1)
 	s := supervise(t, usualTimeouts, func(c *Call) {
 		got <- len(c.Env[0])
-		c.Reply(Response{})
+		c.Reply(&Response{})
 	})
 	value := "X=" + strings.Repeat("v", maxLineAdmin-200)
 	if _, err := s.dial(t).Do(&Request{Command: CmdEmit, Event: "e", Env: []string{value}}); err != nil {
@@ -358,7 +358,7 @@ func TestFullPoolPrefersWorkToIdleness(t *testing.T) {
 	if n, err := idle.Read(make([]byte, 1)); err != io.EOF {
 		t.Errorf("the idle connection: read %d, %v; want its end", n, err)
 	}
-	call.Reply(Response{Text: "ok"})
+	call.Reply(&Response{Text: "ok"})
 	if line, err := readLine(waiting); err != nil || line != `{"v":1,"text":"ok"}` {
 		t.Errorf("the waiting connection got %q, %v", line, err)
 	}
@@ -436,7 +436,7 @@ func TestStreamCountsWhatIsLost(t *testing.T) {
 	call := <-calls
 	const sent = 20 * streamQueue
 	for i := range sent {
-		if !call.Send(Response{Notice: &Notice{Text: strings.Repeat("x", 200), PID: i + 1}}) {
+		if !call.Send(&Response{Notice: &Notice{Text: strings.Repeat("x", 200), PID: i + 1}}) {
 			t.Fatal("the client is said to have gone")
 		}
 	}
@@ -461,7 +461,7 @@ func TestStreamCountsWhatIsLost(t *testing.T) {
 	for len(call.answer) >= streamQueue/2 {
 		check(read())
 	}
-	call.Send(Response{Notice: &Notice{PID: sent + 1}})
+	call.Send(&Response{Notice: &Notice{PID: sent + 1}})
 	for last != sent+1 {
 		check(read())
 	}
@@ -469,7 +469,7 @@ func TestStreamCountsWhatIsLost(t *testing.T) {
 		t.Errorf("%d lines and %d lost, want %d in all and some lost", got, lost, sent+1)
 	}
 	c.Close()
-	until(t, "the end is noticed", func() bool { return !call.Send(Response{}) })
+	until(t, "the end is noticed", func() bool { return !call.Send(&Response{}) })
 	until(t, "the call is cancelled", func() bool { return s.hasGone(CmdMonitor) })
 }
 
@@ -483,8 +483,8 @@ func TestFlushWaitsForAnswers(t *testing.T) {
 			t.Fatal(err)
 		}
 		call := <-calls
-		call.Reply(Response{})
-		call.Reply(Response{Text: "twice"})
+		call.Reply(&Response{})
+		call.Reply(&Response{Text: "twice"})
 		s.Flush(patience)
 		// What has been written is in the socket whatever becomes of the server.
 		if err := c.SetReadDeadline(time.Unix(1, 0)); err != nil {
@@ -536,7 +536,7 @@ func TestDelayedShutdownCanBeCancelled(t *testing.T) {
 	default:
 	}
 	go func() { _, err := s.dial(t).Do(&Request{Command: CmdShutdown, Delay: 1}); failed <- err }()
-	(<-calls).Reply(Response{})
+	(<-calls).Reply(&Response{})
 	if err := <-failed; err != nil {
 		t.Error(err)
 	}

@@ -137,7 +137,7 @@ func serve(t *testing.T, answer func(*control.Call)) <-chan control.Request {
 }
 
 func TestWhatIsAsked(t *testing.T) {
-	requests := serve(t, func(c *control.Call) { c.Reply(control.Response{}) })
+	requests := serve(t, func(c *control.Call) { c.Reply(&control.Response{}) })
 	for _, tt := range []struct {
 		call, env string // env: UPSTART_JOB/UPSTART_INSTANCE
 		want      string
@@ -194,30 +194,30 @@ func TestWhatIsPrinted(t *testing.T) {
 	serve(t, func(c *control.Call) {
 		switch c.Command {
 		case control.CmdStart:
-			c.Reply(control.Response{Error: "Job failed to start", Reason: "pre-start exited with status 3"})
+			c.Reply(&control.Response{Error: "Job failed to start", Reason: "pre-start exited with status 3"})
 		case control.CmdStop:
 			c.Refuse("Unknown parameter: X\nUsage: needs X")
 		case control.CmdReload:
 			c.Refuse("file.conf:3: Unknown stanza")
 		case control.CmdStatus, control.CmdRestart:
-			c.Reply(control.Response{Status: running})
+			c.Reply(&control.Response{Status: running})
 		case control.CmdList:
-			c.ReplyAll(func(yield func(control.Response) bool) {
-				_ = yield(control.Response{Status: control.NewStatus(jobs.Status{Job: "a"})}) && yield(control.Response{Status: running})
+			c.ReplyAll(func(yield func(*control.Response) bool) {
+				_ = yield(&control.Response{Status: control.NewStatus(jobs.Status{Job: "a"})}) && yield(&control.Response{Status: running})
 			})
 		case control.CmdShowConfig:
-			c.Reply(control.Response{Config: &control.Config{Job: "a", Emits: []string{"x"}, StartOn: condition}})
+			c.Reply(&control.Response{Config: &control.Config{Job: "a", Emits: []string{"x"}, StartOn: condition}})
 		case control.CmdCheckConfig:
-			c.Reply(control.Response{Problem: &control.Problem{Job: "a", Texts: []string{"start on: unknown event x"}}})
+			c.Reply(&control.Response{Problem: &control.Problem{Job: "a", Texts: []string{"start on: unknown event x"}}})
 		case control.CmdHealth:
-			c.Reply(control.Response{Health: &control.Health{OK: len(c.Jobs) > 0, Jobs: 2, Reasons: []control.Reason{{Job: "web", Instance: "one", Text: "is stop/killed"}}}})
+			c.Reply(&control.Response{Health: &control.Health{OK: len(c.Jobs) > 0, Jobs: 2, Reasons: []control.Reason{{Job: "web", Instance: "one", Text: "is stop/killed"}}}})
 		case control.CmdRunlevel:
-			c.Reply(control.Response{Text: "N 2"})
+			c.Reply(&control.Response{Text: "N 2"})
 		case control.CmdMonitor:
-			c.Send(control.Response{Notice: &control.Notice{Time: "2024-01-02T03:04:05.678Z", Text: "event x"}})
-			c.Reply(control.Response{Lost: 3})
+			c.Send(&control.Response{Notice: &control.Notice{Time: "2024-01-02T03:04:05.678Z", Text: "event x"}})
+			c.Reply(&control.Response{Lost: 3})
 		default:
-			c.Reply(control.Response{Text: c.Command})
+			c.Reply(&control.Response{Text: c.Command})
 		}
 	})
 	for _, tt := range []struct {
