@@ -130,7 +130,16 @@ func Clean() {
 // Build compiles a package of this module to a static program, with the flags of
 // the shipped one and the given environment on top, such as GOARCH=arm64.
 func Build(path, pkg string, env ...string) ([]byte, error) {
-	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, pkg)
+	return build(path, pkg, "-s -w", env)
+}
+
+// BuildVersion is Build with another version than the shipped one.
+func BuildVersion(path, pkg, version string) ([]byte, error) {
+	return build(path, pkg, "-s -w -X tend/jobs.Version="+version, nil)
+}
+
+func build(path, pkg, ldflags string, env []string) ([]byte, error) {
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", ldflags, "-o", path, pkg)
 	cmd.Dir = Root()
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux"), env...)
 	return cmd.CombinedOutput()
