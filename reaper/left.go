@@ -145,7 +145,7 @@ func (r *Reaper) ExpectHeir(owner Owner, expected bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if expected {
-		r.owners.expecting[owner] = now()
+		r.owners.expecting[owner] = &expectation{since: now(), ended: make(map[int]string)}
 	} else {
 		delete(r.owners.expecting, owner)
 	}
@@ -158,17 +158,25 @@ func (r *Reaper) ExpectHeir(owner Owner, expected bool) {
 // reported as owner's from now on.
 //
 // When an orphan's ownership cannot be known, because it has left the session and
-// its environment is hidden, it is still taken if no other owner expects an heir
-// and it is younger than the expectation.
+// its environment is hidden, it is still taken if it is younger than the expectation
+// and has old's name, or if no other owner's process that awaits an heir has ended.
 func (r *Reaper) Heir(owner Owner, old int) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.fresh()
 	heir := r.bestHeir(func(p *found) bool { return p.owner == owner }, old)
-	if since, ok := r.owners.expecting[owner]; heir == nil && ok && len(r.owners.expecting) == 1 {
-		heir = r.bestHeir(func(p *found) bool {
-			return r.owners.still(p.owner) == 0 && p.asked && !p.readable && p.Start >= since
-		}, old)
+	if e := r.owners.expecting[owner]; e != nil {
+		name := e.ended[old]
+		delete(e.ended, old)
+		hidden := func(p *found) bool {
+			return r.owners.still(p.owner) == 0 && p.asked && !p.readable && p.Start >= e.since
+		}
+		if heir == nil && name != "" {
+			heir = r.bestHeir(func(p *found) bool { return hidden(p) && p.Comm == name }, old)
+		}
+		if heir == nil && !r.owners.othersEnded(owner) {
+			heir = r.bestHeir(hidden, old)
+		}
 	}
 	if heir == nil || !r.isChild(heir.Proc) {
 		return 0
@@ -177,6 +185,16 @@ func (r *Reaper) Heir(owner Owner, old int) int {
 	r.owners.seen[heir.PID] = heir.seen
 	r.own(heir.PID, owner, child{start: heir.Start})
 	return heir.PID
+}
+
+// othersEnded tells whether an orphan may be the heir of another's process.
+func (o *owners) othersEnded(owner Owner) bool {
+	for other, e := range o.expecting {
+		if other != owner && len(e.ended) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func (r *Reaper) bestHeir(fits func(*found) bool, old int) *found {

@@ -30,8 +30,8 @@ type owners struct {
 	procs     []found          // the last look
 	index     map[int]int      // pid to procs
 	stale     bool
-	strangers answer           // what hasStrangers has found since the list became stale
-	expecting map[Owner]uint64 // since when Heir has been expected
+	strangers answer // what hasStrangers has found since the list became stale
+	expecting map[Owner]*expectation
 	looks     uint64
 }
 
@@ -41,6 +41,14 @@ type owners struct {
 type owner struct {
 	marks    []string
 	children []int // its unreaped children
+}
+
+// expectation is that Heir will be asked for.
+type expectation struct {
+	since uint64
+	// ended has, by pid, the names of the owner's children that have ended and whose
+	// heirs have not been asked for, as far as they are known.
+	ended map[int]string
 }
 
 // answer is one that may not have been asked for yet.
@@ -85,7 +93,7 @@ func (o *owners) init(keys []string) {
 		seen:      make(map[int]seen),
 		index:     make(map[int]int),
 		stale:     true,
-		expecting: make(map[Owner]uint64),
+		expecting: make(map[Owner]*expectation),
 	}
 }
 
@@ -209,6 +217,7 @@ func (r *Reaper) look() {
 	err := r.proc.pids(func(pid int) {
 		if c, ok := r.children[pid]; ok && c.start == 0 {
 			o.confirm(pid, 0, c.owner)
+			r.ending(pid, c.owner)
 			return
 		}
 		if pid == r.self {
@@ -235,6 +244,9 @@ func (r *Reaper) look() {
 		p.start = p.Start
 		if c, ok := r.children[p.PID]; ok {
 			p.owner = c.owner
+			if e := o.expecting[c.owner]; e != nil && p.gone() {
+				e.ended[p.PID] = p.Comm
+			}
 		}
 		if p.owner != 0 {
 			o.confirm(p.SID, p.PGID, p.owner)
@@ -254,6 +266,38 @@ func (r *Reaper) look() {
 		// A minute, because a list of processes may miss one that moves about.
 		if o.still(n.owner) == 0 || n.looked != o.looks && n.held != 0 && n.held+60*ticksPerSecond < began {
 			delete(o.ids, id)
+		}
+	}
+}
+
+// ending notes the name of a child that has ended, while it is still there, if its
+// heir is expected.
+func (r *Reaper) ending(pid int, owner Owner) {
+	e := r.owners.expecting[owner]
+	if e == nil {
+		return
+	}
+	if p, err := r.proc.stat(pid); err == nil && p.gone() {
+		e.ended[pid] = p.Comm
+	}
+}
+
+// taken notes what has ended in these exits, and forgets what ended before: its heir
+// has been asked for, or never will be.
+func (o *owners) taken(exits []Exit) {
+	if len(o.expecting) == 0 {
+		return
+	}
+	names := make(map[int]string, len(exits))
+	for _, e := range o.expecting {
+		for pid, name := range e.ended {
+			names[pid] = name
+		}
+		clear(e.ended)
+	}
+	for _, exit := range exits {
+		if e := o.expecting[exit.Owner]; e != nil && (exit.Status.Exited() || exit.Status.Signaled()) {
+			e.ended[exit.PID] = names[exit.PID]
 		}
 	}
 }

@@ -3,6 +3,8 @@ package reaper
 import (
 	"os"
 	"path/filepath"
+	"runtime"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -130,6 +132,80 @@ func TestHeirs(t *testing.T) {
 			until(t, "swept", func() bool { r.Refresh(); return len(r.Left(owner)) == 0 })
 		})
 	}
+}
+
+// TestHeirsOfHiddenEnvironment: daemons of other users, whose environment PID 1 of a
+// container may not read, are told apart although several jobs have them.
+func TestHeirsOfHiddenEnvironment(t *testing.T) {
+	need.Program(t, "perl", "setpriv")
+	if os.Geteuid() != 0 {
+		need.Skip(t, "cannot run processes as another user: this is user %d", os.Geteuid())
+	}
+	if os.Getenv(unprivileged) == "" {
+		if !inside(t, nil) {
+			return
+		}
+		dropRights(t)
+	}
+	r := start(t, "UPSTART_JOB")
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	// daemon starts a process of some name that leaves a daemon of some name.
+	daemon := func(owner Owner, name, heirName string) (main, heir int) {
+		t.Helper()
+		file := filepath.Join(dir, itoa(int(owner)))
+		if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		r.Mark(owner, itoa(int(owner)))
+		r.ExpectHeir(owner, true)
+		main = spawn(t, r, owner, `exec setpriv --reuid 12345 --clear-groups perl -MPOSIX -e '
+			$0 = "`+name+`"; pipe R, W;
+			if (fork) { close W; <R>; exit 0 }
+			setsid; $0 = "`+heirName+`"; open F, ">", "`+file+`"; print F "$$\n"; close F; close W; sleep 100'`, "UPSTART_JOB="+itoa(int(owner)))
+		return main, waitFile(t, file)
+	}
+	first, firstHeir := daemon(1, "alpha", "alpha")
+	second, secondHeir := daemon(2, "beta", "beta")
+	until(t, "end of both", func() bool { return unix.Kill(first, 0) == unix.ESRCH && unix.Kill(second, 0) == unix.ESRCH })
+	if exits := r.Take(nil); len(exits) != 2 {
+		t.Fatalf("%d exits, want 2", len(exits))
+	}
+	if got := r.Heir(2, second); got != secondHeir {
+		t.Errorf("Heir(2) = %d, want %d", got, secondHeir)
+	}
+	if got := r.Heir(1, first); got != firstHeir {
+		t.Errorf("Heir(1) = %d, want %d", got, firstHeir)
+	}
+	// A name of its own is no hindrance where nobody else's process has ended.
+	third, thirdHeir := daemon(3, "gamma", "delta")
+	exitOf(t, r, third)
+	if got := r.Heir(3, third); got != thirdHeir {
+		t.Errorf("Heir(3) = %d, want %d", got, thirdHeir)
+	}
+	for _, pid := range []int{firstHeir, secondHeir, thirdHeir} {
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+			t.Errorf("kill %d: %v", pid, err)
+		}
+	}
+}
+
+// unprivileged says in the environment that dropRights has done its work.
+const unprivileged = "REAPER_TEST_UNPRIVILEGED"
+
+// dropRights executes the test anew with none of the rights that let a process look
+// at those of other users: only an execve takes them from all threads.
+func dropRights(t *testing.T) {
+	t.Helper()
+	runtime.LockOSThread()
+	for _, right := range []uintptr{unix.CAP_SYS_PTRACE, unix.CAP_PERFMON, unix.CAP_SYS_ADMIN} {
+		if err := unix.Prctl(unix.PR_CAPBSET_DROP, right, 0, 0, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Fatal(syscall.Exec("/proc/self/exe", os.Args, append(os.Environ(), unprivileged+"=1")))
 }
 
 func replaceFile(script, file string) string {

@@ -83,6 +83,7 @@ func (r *Reaper) C() <-chan struct{} { return r.wake }
 func (r *Reaper) Take(dst []Exit) []Exit {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.owners.taken(r.posted)
 	dst = append(dst, r.posted...)
 	r.posted = r.posted[:0]
 	r.owners.outdate()
