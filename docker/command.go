@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/jobs/alarm"
 	"tend/jobs/jsonl"
 	"tend/reaper/self"
 )
@@ -140,8 +141,8 @@ func (c *command) loop(sigs <-chan os.Signal) int {
 // pass passes signals on, and kills the command when a stop takes longer than the
 // command line allows.
 func (c *command) pass(sigs <-chan os.Signal) {
-	var timer *time.Timer
-	var elapsed <-chan time.Time
+	var timer *alarm.Alarm
+	var elapsed <-chan struct{}
 	var killAt time.Time
 	for {
 		select {
@@ -151,11 +152,12 @@ func (c *command) pass(sigs <-chan os.Signal) {
 			c.forward(sig)
 			c.mu.Unlock()
 			if timer == nil && c.opts.StopTimeoutSet && c.opts.StopTimeout > 0 && isStopSignal(sig) {
-				timer = time.NewTimer(c.opts.StopTimeout)
+				timer = alarm.New(c.opts.StopTimeout)
 				elapsed = timer.C
 				killAt = time.Now().Add(c.opts.StopTimeout)
 			}
-		case now := <-elapsed:
+		case <-elapsed:
+			now := time.Now()
 			// A timer that fires late means that the container was frozen
 			// (docker pause); that time does not count.
 			if late := now.Sub(killAt); late > time.Second {

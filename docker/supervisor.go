@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs"
+	"tend/jobs/alarm"
 	"tend/jobs/conf/confdir"
 	"tend/jobs/console"
 	"tend/jobs/control"
@@ -175,10 +176,10 @@ func (s *Supervisor) deliver() {
 
 // loop runs until the container is to end. It waits in one place only.
 func (s *Supervisor) loop() {
-	timer := time.NewTimer(time.Hour)
+	timer := alarm.New(time.Hour)
 	defer timer.Stop()
 	for !s.done {
-		var expired <-chan time.Time
+		var expired <-chan struct{}
 		due, ok := s.deadline()
 		if ok {
 			timer.Reset(max(0, due-s.now()))

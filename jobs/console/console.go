@@ -22,6 +22,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs"
+	"tend/jobs/alarm"
 )
 
 // Format says how jobs' output is passed on to stdout and stderr.
@@ -175,7 +176,7 @@ func (c *Console) wait(r request, deadline time.Time) bool {
 	if !c.rd.post(r) {
 		return false
 	}
-	t := time.NewTimer(time.Until(deadline))
+	t := alarm.New(time.Until(deadline))
 	defer t.Stop()
 	select {
 	case <-r.done:

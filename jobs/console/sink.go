@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/jobs/alarm"
 	"tend/jobs/fault"
 )
 
@@ -184,7 +185,7 @@ func (s *sink) flush(deadline time.Time) bool {
 	s.waiters = append(s.waiters, done)
 	s.mu.Unlock()
 	s.kick()
-	t := time.NewTimer(time.Until(deadline))
+	t := alarm.New(time.Until(deadline))
 	defer t.Stop()
 	select {
 	case <-done:

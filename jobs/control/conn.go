@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/jobs/alarm"
 )
 
 const (
@@ -156,7 +158,7 @@ func (c *conn) rest(n int) {
 
 // enter waits for a place among the large ones.
 func (c *conn) enter() bool {
-	timeout := time.NewTimer(c.server.timeouts.write)
+	timeout := alarm.New(c.server.timeouts.write)
 	defer timeout.Stop()
 	select {
 	case c.pool.large <- struct{}{}:

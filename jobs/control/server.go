@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/jobs/alarm"
 	"tend/jobs/fault"
 )
 
@@ -114,16 +115,17 @@ func ours(address string) bool {
 
 // removeSocket removes a socket, and nothing else that may be in its place.
 func removeSocket(path string) error {
-	info, err := os.Lstat(path)
+	var st unix.Stat_t
+	err := unix.Lstat(path, &st)
 	switch {
-	case errors.Is(err, os.ErrNotExist):
+	case err == unix.ENOENT:
 		return nil
 	case err != nil:
 		return err
-	case info.Mode().Type() != os.ModeSocket:
+	case st.Mode&unix.S_IFMT != unix.S_IFSOCK:
 		return unix.EEXIST
 	}
-	return os.Remove(path)
+	return unix.Unlink(path)
 }
 
 func withPID(address string) string {
@@ -194,7 +196,7 @@ func (s *Server) Calls() <-chan *Call { return s.calls }
 // Flush waits until all answers that have been given are written, or until the
 // timeout.
 func (s *Server) Flush(timeout time.Duration) {
-	expired := time.NewTimer(timeout)
+	expired := alarm.New(timeout)
 	defer expired.Stop()
 	for s.unwritten.Load() > 0 {
 		select {
@@ -240,7 +242,7 @@ func (s *Server) accept() {
 			select {
 			case <-s.done:
 				return
-			case <-time.After(acceptPause):
+			case <-alarm.New(acceptPause).C:
 			}
 		}
 	}
