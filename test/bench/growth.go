@@ -96,25 +96,51 @@ var growthSizes = []int{100, 1000, 10000}
 // disturbs only adds.
 const growthRounds = 5
 
-// growth measures all sizes, which takes a few seconds.
+// growth measures all sizes, which takes some seconds. In a round each size gets as
+// many jobs in all, so that the collector has as much to do for each.
 func growth() ([]grown, error) {
 	out := make([]grown, len(growthSizes))
+	most := growthSizes[len(growthSizes)-1]
 	for round := range growthRounds {
 		for i, n := range growthSizes {
-			// As many jobs at each size, so that the clock's grain counts the same.
-			g, err := grow(n)
-			if err != nil {
-				return nil, err
+			var sum grown
+			for range most / n {
+				g, err := grow(n)
+				if err != nil {
+					return nil, err
+				}
+				sum.add(g)
 			}
+			sum.divide(most / n)
+			sum.jobs = n
 			if round > 0 {
-				last := out[i]
-				g.parse, g.boot, g.list = min(g.parse, last.parse), min(g.boot, last.boot), min(g.list, last.list)
-				g.memory, g.allocs = min(g.memory, last.memory), min(g.allocs, last.allocs)
+				sum.least(out[i])
 			}
-			out[i] = g
+			out[i] = sum
 		}
 	}
 	return out, nil
+}
+
+func (g *grown) add(o grown) {
+	g.parse += o.parse
+	g.boot += o.boot
+	g.list += o.list
+	g.memory += o.memory
+	g.allocs += o.allocs
+}
+
+func (g *grown) divide(by int) {
+	g.parse /= time.Duration(by)
+	g.boot /= time.Duration(by)
+	g.list /= time.Duration(by)
+	g.memory /= float64(by)
+	g.allocs /= float64(by)
+}
+
+func (g *grown) least(o grown) {
+	g.parse, g.boot, g.list = min(g.parse, o.parse), min(g.boot, o.boot), min(g.list, o.list)
+	g.memory, g.allocs = min(g.memory, o.memory), min(g.allocs, o.allocs)
 }
 
 func printGrowth(w io.Writer, all []grown) {
