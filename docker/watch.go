@@ -3,6 +3,7 @@ package docker
 import (
 	"slices"
 	"strconv"
+	"time"
 
 	"tend/jobs"
 	"tend/jobs/console"
@@ -38,7 +39,7 @@ func (s *Supervisor) showLog(call *control.Call) {
 	}
 	wire := func(l console.Line) *control.Response {
 		return &control.Response{Output: &control.Output{
-			Time: wireTime(l.Time), Job: call.Job, Instance: instance,
+			Time: wireTime(time.Unix(0, l.Time)), Job: call.Job, Instance: instance,
 			Process: l.Process.String(), Stream: l.Stream, Msg: l.Text,
 		}}
 	}

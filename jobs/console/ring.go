@@ -23,7 +23,7 @@ const (
 
 // Line is a line of a job's output.
 type Line struct {
-	Time    time.Time
+	Time    int64 // nanoseconds since 1970
 	Process jobs.Process
 	Stream  string // stdout or stderr
 	Text    string // without the newline
@@ -161,7 +161,7 @@ func (r *ring) tail(n int) []Line {
 	for i := n - 1; i >= 0; i-- {
 		l := r.lines[len(r.lines)-n+i]
 		start := end - int(l.length)
-		out[i] = Line{time.Unix(0, l.nanoseconds), l.process, streamNames[l.stream], string(r.text[start:end])}
+		out[i] = Line{l.nanoseconds, l.process, streamNames[l.stream], string(r.text[start:end])}
 		end = start
 	}
 	return out
@@ -228,7 +228,7 @@ func (j *job) record(data []byte, process jobs.Process, stream uint8, now time.T
 	for len(data) > 0 {
 		text, n, _ := piece(data, true)
 		data = data[n:]
-		l := Line{now, process, streamNames[stream], string(text)}
+		l := Line{now.UnixNano(), process, streamNames[stream], string(text)}
 		for _, f := range j.followers {
 			select {
 			case f.lines <- l:
