@@ -215,8 +215,8 @@ func parseStat(b []byte) (p Proc, err error) {
 const maxEnviron = 1 << 20
 
 // environ returns the values of keys in the environment that the process got at its
-// exec. readable is false when the kernel does not show it, or shows an empty one,
-// as programs leave it that write their title there.
+// exec. readable is false when the kernel does not show it, or shows none: programs
+// write their titles there.
 func (f *procFS) environ(pid int, keys []string) (values []string, readable bool) {
 	b, err := f.read(pid, "environ", maxEnviron)
 	if err != nil || len(b) == 0 {
@@ -233,8 +233,15 @@ func (f *procFS) environ(pid int, keys []string) (values []string, readable bool
 			}
 		}
 		if !found {
-			return nil, true
+			return nil, !titled(b)
 		}
 	}
 	return values, true
+}
+
+// titled tells whether a program has written its title over an environment, as nginx
+// does: what it then begins with is the end of a title, and the rest is wiped out.
+func titled(environ []byte) bool {
+	first, _, _ := bytes.Cut(environ, []byte{0})
+	return bytes.IndexByte(first, '=') < 0 || bytes.Contains(environ, []byte{0, 0})
 }
