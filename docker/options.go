@@ -503,12 +503,13 @@ func setIdle(o *Options, v string) string {
 const maxSeconds = 1 << 31
 
 func setSeconds(to *time.Duration, v string) string {
-	n, err := strconv.ParseFloat(v, 64)
-	// Written so that NaN is refused too.
-	if err != nil || !(n >= 0 && n <= maxSeconds) {
+	whole, fraction, _ := strings.Cut(v, ".")
+	n, err := strconv.ParseUint(whole, 10, 32)
+	parts, fractionErr := strconv.ParseUint((fraction + "000000000")[:max(9, len(fraction))], 10, 32)
+	if err != nil || fractionErr != nil || n > maxSeconds {
 		return "a number of seconds"
 	}
-	*to = time.Duration(n * float64(time.Second))
+	*to = time.Duration(n)*time.Second + time.Duration(parts)
 	return ""
 }
 

@@ -3,6 +3,7 @@ package engine
 import (
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -292,6 +293,9 @@ func (m *Machine) become(j *job, pid int) {
 	m.notice(j, Notice{Kind: ProcessBecame, Process: jobs.Main, PID: pid, Count: old})
 }
 
+// seconds writes a duration with as many decimals, up to three, as it needs.
 func seconds(d time.Duration) string {
-	return strconv.FormatFloat(d.Seconds(), 'f', -1, 64) + " s"
+	whole := strconv.FormatInt(int64(d/time.Second), 10)
+	thousandths := strconv.FormatInt(1000+d.Milliseconds()%1000, 10)[1:]
+	return strings.TrimRight(strings.TrimRight(whole+"."+thousandths, "0"), ".") + " s"
 }

@@ -97,7 +97,7 @@ func newCommands() []command {
 			details: "RUNLEVEL is one of 0123456Ss, or q to reload the configuration. 0 and 6 stop\nthe container."},
 		{name: "runlevel", group: powerGroup, summary: "Print the previous and the current runlevel.", run: runlevel},
 		{name: "shutdown", group: powerGroup, args: "TIME [MESSAGE]", summary: "Stop the container.", options: shutdownOptions(), run: shutdown,
-			details: "TIME is now, +MINUTES or HH:MM; with --exit-code it may be left out."},
+			details: "TIME is now, +MINUTES or HH:MM (UTC); with --exit-code it may be left out."},
 		{name: "reboot", group: powerGroup, summary: "Stop the container (runlevel 6).", options: haltOptions(), run: halt("6", "")},
 		{name: "halt", group: powerGroup, summary: "Stop the container.", options: haltOptions(), run: halt("0", "HALT")},
 		{name: "poweroff", group: powerGroup, summary: "Stop the container.", options: haltOptions(), run: halt("0", "POWEROFF")},
