@@ -3,11 +3,11 @@ package docker
 import (
 	"bufio"
 	"bytes"
-	"os"
 	"strings"
 
 	"tend/jobs/environ"
 	"tend/jobs/event"
+	"tend/jobs/file"
 )
 
 // pseudoJobs are the jobs of a full Ubuntu whose job events job files wait for. In
@@ -75,7 +75,7 @@ func (m mount) virtual() bool {
 // readMounts returns the mounts of this namespace, virtual file systems first and
 // otherwise in the kernel's order; none when /proc cannot be read.
 func readMounts() []mount {
-	data, err := os.ReadFile("/proc/self/mountinfo")
+	data, err := file.Read("/proc/self/mountinfo")
 	if err != nil {
 		return nil
 	}
@@ -135,17 +135,16 @@ func containerKind(env environ.Env) string {
 	if _, ok := env.Lookup("KUBERNETES_SERVICE_HOST"); ok {
 		return "kubernetes"
 	}
-	exists := func(path string) bool { _, err := os.Stat(path); return err == nil }
 	switch {
-	case exists("/run/.containerenv"):
+	case file.Exists("/run/.containerenv"):
 		return "podman"
-	case exists("/.dockerenv"):
+	case file.Exists("/.dockerenv"):
 		return "docker"
 	}
 	if kind, _ := env.Lookup("container"); kind != "" {
 		return kind
 	}
-	if data, err := os.ReadFile("/run/container_type"); err == nil && len(bytes.TrimSpace(data)) > 0 {
+	if data, err := file.Read("/run/container_type"); err == nil && len(bytes.TrimSpace(data)) > 0 {
 		return string(bytes.TrimSpace(data))
 	}
 	return "other"

@@ -2,7 +2,6 @@ package docker
 
 import (
 	"bytes"
-	"os"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -10,6 +9,7 @@ import (
 	"tend/jobs"
 	"tend/jobs/engine"
 	"tend/jobs/environ"
+	"tend/jobs/file"
 )
 
 // appArmorParser loads AppArmor profiles into the kernel.
@@ -29,7 +29,7 @@ func withProfile(c *jobs.Class) *jobs.Class {
 }
 
 func appArmorEnabled() bool {
-	enabled, err := os.ReadFile("/sys/module/apparmor/parameters/enabled")
+	enabled, err := file.Read("/sys/module/apparmor/parameters/enabled")
 	return err == nil && bytes.HasPrefix(enabled, []byte("Y"))
 }
 

@@ -3,7 +3,7 @@ package docker
 import (
 	"io"
 	"os"
-	"path/filepath"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/control"
+	"tend/jobs/file"
 	"tend/reaper/self"
 )
 
@@ -97,7 +98,7 @@ func findRights() []finding {
 
 // readStatus returns the fields of /proc/self/status.
 func readStatus() map[string]string {
-	data, _ := os.ReadFile("/proc/self/status")
+	data, _ := file.Read("/proc/self/status")
 	out := map[string]string{}
 	for _, line := range strings.Split(string(data), "\n") {
 		if key, value, ok := strings.Cut(line, ":"); ok {
@@ -212,7 +213,7 @@ func findKernel() []finding {
 // findHiddenProcesses tells whether /proc shows other users' processes.
 func findHiddenProcesses() finding {
 	f := finding{subject: "other processes", fact: "visible"}
-	data, err := os.ReadFile("/proc/self/mountinfo")
+	data, err := file.Read("/proc/self/mountinfo")
 	if err != nil {
 		return f
 	}
@@ -234,7 +235,7 @@ func findHiddenProcesses() finding {
 // tracing anybody. Nothing in tend needs it.
 func findPtrace() finding {
 	f := finding{subject: "ptrace", fact: "not needed"}
-	if data, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope"); err == nil {
+	if data, err := file.Read("/proc/sys/kernel/yama/ptrace_scope"); err == nil {
 		f.fact += ", Yama scope " + strings.TrimSpace(string(data))
 	}
 	return f
@@ -250,7 +251,7 @@ func cgroupDir(controller string) string {
 	if !cgroupUnified() {
 		root += "/" + controller
 	}
-	data, _ := os.ReadFile("/proc/self/cgroup")
+	data, _ := file.Read("/proc/self/cgroup")
 	for _, line := range strings.Split(string(data), "\n") {
 		part := strings.SplitN(line, ":", 3)
 		if len(part) < 3 || cgroupUnified() != (part[1] == "") {
@@ -261,7 +262,7 @@ func cgroupDir(controller string) string {
 		}
 		// Without a cgroup namespace the path is the host's, and what is mounted
 		// is our own part of it.
-		if dir := filepath.Join(root, part[2]); unix.Access(dir, unix.F_OK) == nil {
+		if dir := path.Join(root, part[2]); unix.Access(dir, unix.F_OK) == nil {
 			return dir
 		}
 	}
@@ -276,8 +277,8 @@ func cgroupUnified() bool {
 }
 
 // readCgroup returns the contents of a file of our cgroup, "" when there is none.
-func readCgroup(controller, file string) string {
-	data, err := os.ReadFile(filepath.Join(cgroupDir(controller), file))
+func readCgroup(controller, name string) string {
+	data, err := file.Read(path.Join(cgroupDir(controller), name))
 	if err != nil {
 		return ""
 	}
@@ -322,7 +323,7 @@ func findSocket() finding {
 	address := os.Getenv(control.Environment)
 	if address == "" {
 		for _, address = range control.Addresses(os.Geteuid()) {
-			if strings.HasPrefix(address, "@") || unix.Access(filepath.Dir(address), unix.W_OK|unix.X_OK) == nil {
+			if strings.HasPrefix(address, "@") || unix.Access(path.Dir(address), unix.W_OK|unix.X_OK) == nil {
 				break
 			}
 		}

@@ -3,7 +3,9 @@ package docker
 import (
 	"io"
 	"os"
-	"path/filepath"
+	"path"
+
+	"golang.org/x/sys/unix"
 
 	"tend/jobs/fault"
 	"tend/reaper/self"
@@ -25,12 +27,12 @@ func Install(dir string, stdout, stderr io.Writer) int {
 		io.WriteString(stderr, "tend: "+err.Error()+"\n")
 		status = 1
 	}
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := makeDirs(dir); err != nil {
 		report(fault.Of("cannot make "+dir, cause(err)))
 		return status
 	}
-	target := filepath.Join(dir, "tend")
-	if _, err := os.Lstat(target); err == nil {
+	target := path.Join(dir, "tend")
+	if err := unix.Faccessat(unix.AT_FDCWD, target, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW); err == nil {
 		say("left " + target + " as it is")
 	} else if err := copySelf(target); err != nil {
 		report(fault.Of("cannot copy tend to "+target, cause(err)))
@@ -39,7 +41,7 @@ func Install(dir string, stdout, stderr io.Writer) int {
 		say("made " + target)
 	}
 	for _, name := range append(ClientNames[:len(ClientNames):len(ClientNames)], "init-checkconf") {
-		link := filepath.Join(dir, name)
+		link := path.Join(dir, name)
 		err := os.Symlink("tend", link)
 		switch {
 		case err == nil:
@@ -57,6 +59,23 @@ func Install(dir string, stdout, stderr io.Writer) int {
 	return status
 }
 
+// makeDirs makes a directory, and those above it.
+func makeDirs(dir string) error {
+	err := unix.Mkdir(dir, 0o755)
+	switch {
+	case err == unix.EEXIST && unix.Access(dir+"/", unix.F_OK) == nil: // with the slash: a directory
+		return nil
+	case err == unix.ENOENT && path.Dir(dir) != dir:
+		if err := makeDirs(path.Dir(dir)); err != nil {
+			return err
+		}
+		return unix.Mkdir(dir, 0o755)
+	case err == unix.EEXIST:
+		return unix.ENOTDIR
+	}
+	return err
+}
+
 // copySelf copies this program to a file that does not exist. The copy gets its name
 // only when it is whole.
 func copySelf(to string) error {
@@ -65,7 +84,7 @@ func copySelf(to string) error {
 		return err
 	}
 	defer from.Close()
-	part, err := os.CreateTemp(filepath.Dir(to), ".tend-")
+	part, err := os.CreateTemp(path.Dir(to), ".tend-")
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,12 @@
 package docker
 
 import (
-	"os"
-	"path/filepath"
+	"path"
 	"sort"
 	"strings"
 
 	"tend/jobs"
+	"tend/jobs/file"
 )
 
 // hostJobs are the jobs of Ubuntu 14.04's own /etc/init that manage a host. In a
@@ -42,7 +42,7 @@ func newMasks(names []string, given bool, dir string) masks {
 // isDistribution tells whether dir holds the jobs that boot an Ubuntu host.
 func isDistribution(dir string) bool {
 	for _, name := range []string{"rc-sysinit.conf", "mountall.conf", "udev.conf"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+		if file.Exists(path.Join(dir, name)) {
 			return true
 		}
 	}

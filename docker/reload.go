@@ -2,7 +2,6 @@ package docker
 
 import (
 	"bytes"
-	"os"
 	"strconv"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"tend/jobs"
 	"tend/jobs/control"
 	"tend/jobs/engine"
+	"tend/jobs/file"
 )
 
 // How long, and how often, it is looked whether a process has died of its reload
@@ -63,7 +63,7 @@ func diesOf(pid int, sig unix.Signal) bool {
 	case unix.SIGCHLD, unix.SIGCONT, unix.SIGURG, unix.SIGWINCH, unix.SIGSTOP, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU:
 		return false // by default they do not
 	}
-	data, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
+	data, err := file.Read("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
 		return false
 	}

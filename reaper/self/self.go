@@ -139,7 +139,7 @@ var path = sync.OnceValue(func() string {
 		name = os.Args[0]
 	}
 	if !strings.HasPrefix(name, "/") {
-		if dir, err := os.Getwd(); err == nil {
+		if dir, err := syscall.Getwd(); err == nil {
 			name = dir + "/" + name
 		}
 	}

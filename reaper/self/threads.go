@@ -1,6 +1,7 @@
 package self
 
 import (
+	"io"
 	"math"
 	"os"
 	"runtime"
@@ -42,7 +43,7 @@ func Threads() {
 // room is how many more processes and threads the control group allows (pids.max and
 // pids.current of either version), as far as it can be seen.
 func room() int {
-	own, _ := os.ReadFile("/proc/self/cgroup")
+	own, _ := readFile("/proc/self/cgroup")
 	least := math.MaxInt32
 	for line := range strings.Lines(string(own)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -64,10 +65,20 @@ func room() int {
 
 // readNumber reads a file of one number; "max" is none.
 func readNumber(path string) (int, bool) {
-	b, err := os.ReadFile(path)
+	b, err := readFile(path)
 	if err != nil {
 		return 0, false
 	}
 	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
 	return n, err == nil
+}
+
+// readFile is os.ReadFile, which brings os.FileInfo and time zones into the program.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }

@@ -7,7 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
+	filepath "path" // which does the same here, with less
 	"strconv"
 	"strings"
 

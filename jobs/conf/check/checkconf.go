@@ -3,11 +3,12 @@ package check
 import (
 	"io"
 	"os"
-	"path/filepath"
+	filepath "path" // which does the same here, with less
 	"strings"
 
 	"tend/jobs"
 	"tend/jobs/conf"
+	"tend/jobs/file"
 )
 
 const checkconfUsage = ` [OPTION...] FILE
@@ -42,7 +43,7 @@ func CheckConf(args []string, prog string, stdout, stderr io.Writer) int {
 	if path == "" {
 		return fail("Must specify configuration file")
 	}
-	src, err := os.ReadFile(path)
+	src, err := file.Read(path)
 	switch {
 	case os.IsNotExist(err):
 		return fail("File " + path + " does not exist")

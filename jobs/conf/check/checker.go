@@ -4,14 +4,17 @@ import (
 	"errors"
 	"io"
 	"os"
-	"path/filepath"
+	filepath "path" // which does the same here, with less
 	"slices"
 	"sort"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"tend/jobs"
 	"tend/jobs/conf"
 	"tend/jobs/conf/confdir"
+	"tend/jobs/file"
 )
 
 // reserved is the name of the job that the command beside the jobs is run as.
@@ -40,17 +43,18 @@ type checked struct {
 
 // path checks a file, or all files of a directory.
 func (c *checker) path(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
 		return err
 	}
-	if !info.IsDir() {
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
 		if !isJobFile(path) {
 			return errors.New("the name of a job file ends in .conf or .override")
 		}
 		return c.one(path)
 	}
 	c.whole = true
+	var err error
 	var confs, overrides []string
 	path = filepath.Clean(path)
 	confdir.Walk(path, func(string) {}, func(file string, override bool) {
@@ -84,7 +88,7 @@ func (c *checker) one(path string) error {
 		return nil
 	}
 	below := strings.TrimSuffix(path, ".override") + ".conf"
-	if src, err := os.ReadFile(below); err == nil {
+	if src, err := file.Read(below); err == nil {
 		if class, _ := c.parser.Parse(name, below, src); class != nil {
 			c.add(name, class)
 		}
@@ -101,10 +105,7 @@ func isJobFile(path string) bool {
 
 // jobName is the path below the directory without the extension.
 func jobName(dir, file string) string {
-	name, err := filepath.Rel(dir, file)
-	if err != nil {
-		name = file
-	}
+	name := strings.TrimPrefix(strings.TrimPrefix(file, dir), "/")
 	return strings.TrimSuffix(name, filepath.Ext(name))
 }
 

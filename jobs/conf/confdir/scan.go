@@ -4,16 +4,17 @@ import (
 	"errors"
 	"hash/maphash"
 	"os"
-	"path/filepath"
+	filepath "path" // which does the same here, with less
 	"slices"
-	"sort"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/conf"
 	"tend/jobs/fault"
+	"tend/jobs/file"
 )
 
 var seed = maphash.MakeSeed()
@@ -21,11 +22,13 @@ var seed = maphash.MakeSeed()
 // clean makes paths such that one lies below another exactly if it begins with the
 // other and a slash.
 func clean(path string) string {
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return filepath.Clean(path)
+	if !filepath.IsAbs(path) {
+		// Without a working directory the path stays relative.
+		if dir, err := syscall.Getwd(); err == nil {
+			return filepath.Join(dir, path)
+		}
 	}
-	return abs
+	return filepath.Clean(path)
 }
 
 // below returns the rest of path behind dir and a slash.
@@ -105,12 +108,12 @@ func (t *Tree) walk(i int, dir string) bool {
 	}, t.problem)
 }
 
-// Walk calls file for the job files and overrides in dir and below, in the order
+// Walk calls found for the job files and overrides in dir and below, in the order
 // of names. Before a directory is read enter is called for it; errors go to fail.
 // It tells whether there is such a directory.
-func Walk(dir string, enter func(dir string), file func(path string, override bool), fail func(error)) bool {
+func Walk(dir string, enter func(dir string), found func(path string, override bool), fail func(error)) bool {
 	enter(dir)
-	entries, err := readDir(dir)
+	entries, err := file.Entries(dir)
 	if err != nil {
 		if errors.Is(err, unix.ENOENT) {
 			return false
@@ -119,35 +122,22 @@ func Walk(dir string, enter func(dir string), file func(path string, override bo
 		fail(loadError(dir, err))
 	}
 	for _, e := range entries {
-		name := e.Name()
-		switch kind := e.Type(); {
-		case kind.IsDir():
+		switch name := e.Name; {
+		case e.IsDir():
 			if !ignored(name) {
-				Walk(join(dir, name), enter, file, fail)
+				Walk(join(dir, name), enter, found, fail)
 			}
 		case strings.HasSuffix(name, ".conf") && name != ".conf":
-			if kind.IsRegular() || kind == os.ModeSymlink {
-				file(join(dir, name), false)
+			if e.Mode == unix.S_IFREG || e.Mode == unix.S_IFLNK {
+				found(join(dir, name), false)
 			}
 		case strings.HasSuffix(name, ".override") && name != ".override":
-			if kind.IsRegular() {
-				file(join(dir, name), true)
+			if e.Mode == unix.S_IFREG {
+				found(join(dir, name), true)
 			}
 		}
 	}
 	return true
-}
-
-// readDir is os.ReadDir, whose generic sort weighs 17,000 bytes of the program.
-func readDir(dir string) ([]os.DirEntry, error) {
-	file, err := os.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	entries, err := file.ReadDir(-1)
-	sort.Slice(entries, func(i, j int) bool { return entries[i].Name() < entries[j].Name() })
-	return entries, err
 }
 
 // look looks at one file of a source as it is now, if its name is that of a job

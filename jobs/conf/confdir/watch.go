@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
-	"path/filepath"
+	filepath "path" // which does the same here, with less
 	"slices"
 	"sort"
 	"strings"
