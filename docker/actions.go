@@ -76,8 +76,11 @@ func (s *Supervisor) act(a engine.Action) {
 		s.runs[a.Job] = &run{job: a.Job, class: a.Name, instance: a.Inst}
 		s.reaper.Mark(reaper.Owner(a.Job), a.Name, a.Inst)
 	case engine.InstanceRemoved:
-		if r := s.runs[a.Job]; r != nil && r.notify != nil {
-			r.notify.Close()
+		if r := s.runs[a.Job]; r != nil {
+			s.dropPending(r)
+			if r.notify != nil {
+				r.notify.Close()
+			}
 		}
 		delete(s.runs, a.Job)
 		s.reaper.Forget(reaper.Owner(a.Job))
@@ -188,12 +191,35 @@ func (s *Supervisor) retryFork(a engine.Spawn, until time.Duration, err error) {
 		s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
 		return
 	}
+	s.dropPending(r)
 	p := &pendingFork{spawn: a, until: until}
 	r.pending = p
 	p.timer = s.timers.add(now+forkRetry, func() {
+		if r.pending != p {
+			return // given up by what ran just before
+		}
 		r.pending = nil
+		if s.unwanted(a, r) {
+			s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
+			return
+		}
 		s.spawn(a, until)
 	})
+}
+
+// dropPending forgets the spawn that is tried again: nobody waits for it any more.
+func (s *Supervisor) dropPending(r *run) {
+	if r.pending != nil {
+		s.timers.cancel(r.pending.timer)
+		r.pending = nil
+	}
+}
+
+// unwanted tells whether a stop has overtaken a spawn that is tried again. A stop
+// waits for the answer, and needs its own hooks only.
+func (s *Supervisor) unwanted(a engine.Spawn, r *run) bool {
+	st, ok := s.m.Status(r.class, r.instance)
+	return ok && st.Goal == jobs.Stop && a.Process != jobs.PreStopProcess && a.Process != jobs.PostStopProcess
 }
 
 // failPendingForks gives up what is being tried again: the container stops.
@@ -201,8 +227,7 @@ func (s *Supervisor) failPendingForks(why string) {
 	for _, id := range s.jobsThat(func(r *run) bool { return r.pending != nil }) {
 		if r := s.runs[id]; r != nil {
 			p := r.pending
-			r.pending = nil
-			s.timers.cancel(p.timer)
+			s.dropPending(r)
 			s.queue = append(s.queue, spawnFailed(p.spawn.Job, p.spawn.Process, 0, errors.New(why)))
 		}
 	}
@@ -356,6 +381,10 @@ func (s *Supervisor) exited(e reaper.Exit) {
 		in.Sig, in.Core = e.Status.Signal(), e.Status.CoreDump()
 	} else {
 		in.Code = e.Status.ExitStatus()
+	}
+	if s.minimal {
+		s.exitedMinimal(t, e)
+		return
 	}
 	owner := reaper.Owner(t.job)
 	if r := s.runs[t.job]; r != nil && r.inherits && t.process == jobs.Main {

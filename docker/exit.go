@@ -11,6 +11,7 @@ import (
 // Exit statuses of tend itself (sysexits.h gives the numbers).
 const (
 	exitNothing  = 64 // no job and no command
+	exitBug      = 70 // a bug in tend, and no process is left
 	exitUnfit    = 78 // --strict and a broken file; or no job ever ran
 	terminateLog = "/dev/termination-log"
 	// terminationLimit is what Kubernetes keeps of the termination message.
@@ -43,6 +44,8 @@ func (s *Supervisor) settled() {
 	switch {
 	case s.stop != nil && s.stop.halted:
 		s.sweepOrphans()
+	case s.minimal && s.stop == nil:
+		s.settledMinimal()
 	case s.stop != nil || !s.booted:
 	case s.wanted != "":
 		s.beginStop(s.wanted, 0, s.wantedStatus)

@@ -29,6 +29,10 @@ func (s *Supervisor) handle(call *control.Call) {
 		call.Refuse(err.Error())
 		return
 	}
+	if s.minimal && call.Command != control.CmdShutdown && call.Command != control.CmdLog && call.Command != control.CmdVersion {
+		call.Refuse(hasFailed)
+		return
+	}
 	switch call.Command {
 	case control.CmdStart:
 		s.change(call, engine.VerbStart)

@@ -13,7 +13,15 @@ import (
 // supervisor goes on without the machine. The processes stay as they are; orphans
 // are reaped; a stop signal ends everything with TERM and then KILL.
 func (s *Supervisor) enterMinimal(cause any, stack []byte) {
+	again := s.minimal
 	s.minimal = true
+	if s.stop != nil {
+		s.disown()
+	}
+	if again {
+		s.log.Error().Msg("bug in tend: " + panicText(cause))
+		return
+	}
 	s.log.Error().Msg("bug in tend: " + panicText(cause) + "; jobs are no longer supervised, a stop signal still ends the container")
 	for _, line := range strings.Split(strings.TrimSpace(string(stack)), "\n") {
 		s.log.Error().Msg("bug in tend: " + line)
@@ -23,10 +31,27 @@ func (s *Supervisor) enterMinimal(cause any, stack []byte) {
 	}
 	for id, fn := range s.requests {
 		delete(s.requests, id)
-		fn(engine.Reply{Request: id, Err: "tend has failed (see its log)"})
+		fn(engine.Reply{Request: id, Err: hasFailed})
 	}
-	if s.stop != nil {
-		s.disown()
+}
+
+// hasFailed answers clients from then on.
+const hasFailed = "tend has failed (see its log)"
+
+// exitedMinimal ends the container with COMMAND, without the machine.
+func (s *Supervisor) exitedMinimal(t tracked, e reaper.Exit) {
+	r := s.runs[t.job]
+	if r != nil && r.class == commandJob && t.process == jobs.Main && s.stop == nil {
+		status := reaper.Status(e.Status)
+		s.beginStop("the command has ended", 0, &status)
+	}
+}
+
+// settledMinimal ends the container when no process is left.
+func (s *Supervisor) settledMinimal() {
+	if s.reaper.Children() == 0 && len(s.reaper.Orphans()) == 0 {
+		status := exitBug
+		s.beginStop("nothing runs any more", 0, &status)
 	}
 }
 

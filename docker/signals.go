@@ -37,7 +37,7 @@ func (s *Supervisor) stopSignal(sig unix.Signal) {
 		s.killNow()
 		return
 	}
-	if s.stop == nil {
+	if s.stop == nil && !s.minimal {
 		switch sig {
 		case unix.SIGINT:
 			s.emitIfAwaited("control-alt-delete")

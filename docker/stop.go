@@ -90,6 +90,9 @@ func (s *Supervisor) beginStop(reason string, sig unix.Signal, status *int) {
 
 // liveJobs is how many instances are there to be stopped.
 func (s *Supervisor) liveJobs() int {
+	if s.minimal {
+		return 0
+	}
 	n := 0
 	for _, st := range s.m.List() {
 		if len(st.Processes) > 0 {

@@ -39,6 +39,8 @@ type Supervisor struct {
 	// skew is how long the clock of the machine has been held while we were
 	// frozen, so that a timer does not run out during a pause (docker pause).
 	skew   time.Duration
+	slept  time.Duration // when the loop last began to wait
+	thawed time.Duration // the deadline that was last found to be too late
 	timers timers
 
 	queue    []engine.Input // inputs to be stepped, in order
@@ -174,42 +176,71 @@ func (s *Supervisor) deliver() {
 	}
 }
 
-// loop runs until the container is to end. It waits in one place only.
+// loop runs until the container is to end.
 func (s *Supervisor) loop() {
 	timer := alarm.New(time.Hour)
 	defer timer.Stop()
 	for !s.done {
-		var expired <-chan struct{}
-		due, ok := s.deadline()
+		s.turn(timer)
+	}
+}
+
+// turn waits for one thing to happen and deals with it. It is the only place where
+// the loop waits. A bug in what it calls does not end the container, see guarded.
+func (s *Supervisor) turn(timer *alarm.Alarm) {
+	var call *control.Call
+	defer func() {
+		if r := recover(); r != nil {
+			s.queue, s.stepping = nil, false
+			s.enterMinimal(r, debug.Stack())
+			if call != nil {
+				call.Refuse(hasFailed)
+			}
+		}
+	}()
+	var expired <-chan struct{}
+	due, ok := s.deadline()
+	if ok {
+		timer.Reset(max(0, due-s.now()))
+		expired = timer.C
+	}
+	var calls <-chan *control.Call
+	if s.server != nil {
+		calls = s.server.Calls()
+	}
+	s.late.listen()
+	s.slept = s.now()
+	// What comes first after a freeze need not be the timer, so each case looks.
+	thaw := func() {
 		if ok {
-			timer.Reset(max(0, due-s.now()))
-			expired = timer.C
+			s.thaw(due)
 		}
-		var calls <-chan *control.Call
-		if s.server != nil {
-			calls = s.server.Calls()
-		}
-		s.late.listen()
-		select {
-		case <-s.reaper.C():
-			s.reap()
-		case sig := <-s.signals:
-			s.handleSignal(sig.(unix.Signal))
-		case <-expired:
-			s.elapsed(due)
-		case r := <-s.staged:
-			s.handleStage(r)
-		case call := <-calls:
-			// What has ended by now the client may have seen end.
-			s.reap()
-			s.handle(call)
-		case <-s.confRead:
-			s.configurationChanged()
-		case <-s.netRead:
-			s.networkChanged()
-		case n := <-s.notified:
-			s.handleNotify(n)
-		}
+	}
+	select {
+	case <-s.reaper.C():
+		thaw()
+		s.reap()
+	case sig := <-s.signals:
+		thaw()
+		s.handleSignal(sig.(unix.Signal))
+	case <-expired:
+		thaw()
+		s.elapsed()
+	case r := <-s.staged:
+		thaw()
+		s.handleStage(r)
+	case call = <-calls:
+		thaw()
+		// What has ended by now the client may have seen end.
+		s.reap()
+		s.handle(call)
+	case <-s.confRead:
+		s.configurationChanged()
+	case <-s.netRead:
+		s.networkChanged()
+	case n := <-s.notified:
+		thaw()
+		s.handleNotify(n)
 	}
 }
 
@@ -226,14 +257,27 @@ func (s *Supervisor) deadline() (time.Duration, bool) {
 // container was frozen and not merely busy.
 const pauseThreshold = time.Second
 
-// elapsed runs what is due. A timer that fires much too late was held up by a
-// freeze of the whole container, in which the jobs could not use their time
-// either: all timers are extended by the lateness.
-func (s *Supervisor) elapsed(due time.Duration) {
-	if late := s.now() - due; late > pauseThreshold {
-		s.skew += late
-		s.log.Notice().Msg("was frozen for " + decimal(late, 1) + " s; all timeouts are extended by it")
+// thaw is called when the loop has waited with a deadline. One that has passed by far
+// was held up by a freeze of the whole container, in which the jobs could not use
+// their time either: all timers are extended by the lateness. When the freeze has
+// begun is not known; so that a job gets what it had left, they are extended by as
+// much again as may have been left, but only once, as a machine may just be slow.
+func (s *Supervisor) thaw(due time.Duration) {
+	late := s.now() - due
+	if late <= pauseThreshold {
+		return
 	}
+	extension := late
+	if due != s.thawed {
+		extension += max(0, min(due-s.slept, late))
+	}
+	s.thawed = due
+	s.skew += extension
+	s.log.Notice().Msg("was frozen for " + decimal(late, 1) + " s or more; all timeouts are extended by it")
+}
+
+// elapsed runs what is due.
+func (s *Supervisor) elapsed() {
 	for _, fn := range s.timers.due(s.now()) {
 		fn()
 	}
