@@ -10,56 +10,68 @@ import (
 	"tend/jobs/file"
 )
 
-// pseudoJobs are the jobs of a full Ubuntu whose job events job files wait for. In
-// a container they exist as events only; an enabled job file of the same name
-// takes the place of its events.
-var pseudoJobs = map[string]string{
-	"mountall":    "mounts are made by the container engine",
-	"udev":        "devices are made by the container engine",
-	"udevtrigger": "devices are made by the container engine",
-	"networking":  "interfaces are set up by the container engine",
-	"rc":          "there are no System V runlevel scripts",
+// bootStep is an event of boot whose variables are known beforehand. When job is not
+// empty it is the event of a pseudo-job: a job of a full Ubuntu whose events job files
+// wait for. In a container its work is done by the engine, or nobody, and it exists as
+// events only; an enabled job file of the same name takes their place.
+type bootStep struct {
+	name, job string
+	env       environ.Env
 }
+
+// The steps of boot before, between and after the network interfaces.
+var (
+	filesystems = []bootStep{
+		{name: "local-filesystems"}, {name: "remote-filesystems"}, {name: "all-swaps"}, {name: "filesystem"},
+		{"started", "mountall", nil}, {"stopped", "mountall", environ.Env{"RESULT=ok"}},
+		{"started", "udev", nil}, {"stopped", "udevtrigger", environ.Env{"RESULT=ok"}},
+	}
+	afterNetwork = []bootStep{
+		{name: "static-network-up"}, {"started", "networking", nil},
+		{"runlevel", "", environ.Env{"RUNLEVEL=2", "PREVLEVEL=N"}},
+		{"starting", "rc", environ.Env{"RUNLEVEL=2", "PREVLEVEL=N"}},
+		{"started", "rc", environ.Env{"RUNLEVEL=2", "PREVLEVEL=N"}},
+		{"stopped", "rc", environ.Env{"RESULT=ok", "RUNLEVEL=2", "PREVLEVEL=N"}},
+	}
+)
 
 // bootEvents lists what boot emits, in order, when everything that a full Ubuntu
 // would do has been done by the container engine already. has tells whether an
 // enabled job of that name exists.
 func bootEvents(mounts []mount, container string, ifaces []iface, has func(job string) bool) []event.Event {
-	var out []event.Event
-	emit := func(name string, env ...string) { out = append(out, event.Event{Name: name, Env: environ.Env(env)}) }
-	pseudo := func(name, job string, env ...string) {
-		if !has(job) {
-			emit(name, append([]string{"JOB=" + job, "INSTANCE="}, env...)...)
-		}
-	}
-	emit("startup")
+	out := []event.Event{{Name: "startup"}}
 	for _, m := range mounts {
-		emit("mounted", "DEVICE="+m.device, "MOUNTPOINT="+m.point, "TYPE="+m.fstype, "OPTIONS="+m.options)
+		out = append(out, m.event())
 	}
-	emit("virtual-filesystems")
-	emit("container", "CONTAINER="+container)
-	for _, name := range []string{"local-filesystems", "remote-filesystems", "all-swaps", "filesystem"} {
-		emit(name)
-	}
-	pseudo("started", "mountall")
-	pseudo("stopped", "mountall", "RESULT=ok")
-	pseudo("started", "udev")
-	pseudo("stopped", "udevtrigger", "RESULT=ok")
+	out = append(out, event.Event{Name: "virtual-filesystems"},
+		event.Event{Name: "container", Env: environ.Env{"CONTAINER=" + container}})
+	out = appendSteps(out, filesystems, has)
 	for _, i := range ifaces {
 		out = append(out, i.events()...)
 	}
-	emit("static-network-up")
-	pseudo("started", "networking")
-	emit("runlevel", "RUNLEVEL=2", "PREVLEVEL=N")
-	const level2, levelN = "RUNLEVEL=2", "PREVLEVEL=N"
-	pseudo("starting", "rc", level2, levelN)
-	pseudo("started", "rc", level2, levelN)
-	pseudo("stopped", "rc", "RESULT=ok", level2, levelN)
+	return appendSteps(out, afterNetwork, has)
+}
+
+func appendSteps(out []event.Event, steps []bootStep, has func(job string) bool) []event.Event {
+	for _, s := range steps {
+		if s.job == "" {
+			out = append(out, event.Event{Name: s.name, Env: s.env})
+		} else if !has(s.job) {
+			out = append(out, event.Event{Name: s.name, Env: append(environ.Env{"JOB=" + s.job, "INSTANCE="}, s.env...)})
+		}
+	}
 	return out
 }
 
 // mount is one line of mountinfo.
 type mount struct{ device, point, fstype, options string }
+
+// event is what mountall emits for it.
+func (m mount) event() event.Event {
+	return event.Event{Name: "mounted", Env: environ.Env{
+		"DEVICE=" + m.device, "MOUNTPOINT=" + m.point, "TYPE=" + m.fstype, "OPTIONS=" + m.options,
+	}}
+}
 
 // virtual tells whether the file system has no storage of its own, as the
 // "virtual-filesystems" event means it.
