@@ -35,6 +35,7 @@ type run struct {
 	inherits bool // a heir is looked for when main ends
 	pending  *pendingFork
 	notify   *child.Notify // readiness socket, nil without one
+	nextMain int           // process that main has named, while it is not our child
 }
 
 // pendingFork is a spawn that is tried again.
@@ -391,6 +392,9 @@ func (s *Supervisor) exited(e reaper.Exit) {
 		in.Heir = s.reaper.Heir(owner, e.PID)
 	}
 	in.Left = len(s.reaper.Left(owner)) > 0
+	if r := s.runs[t.job]; r != nil && t.process == jobs.Main {
+		s.succeed(t.job, r)
+	}
 	s.step(in)
 }
 

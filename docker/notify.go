@@ -51,7 +51,32 @@ func (s *Supervisor) handleNotify(n notification) {
 	if n.message.Status != "" {
 		s.log.Info().Job(r.class, r.instance).Msg("status: " + n.message.Status)
 	}
-	s.step(engine.Notified{Job: n.job, Ready: n.message.Ready, Status: n.message.Status, MainPID: n.message.MainPID})
+	in := engine.Notified{Job: n.job, Ready: n.message.Ready, Status: n.message.Status}
+	if pid := n.message.MainPID; pid != 0 && s.procs[pid].job != n.job {
+		if s.mayFollow(n.job, pid) {
+			in.MainPID = pid
+		} else {
+			r.nextMain = pid
+		}
+	}
+	s.step(in)
+}
+
+// mayFollow tells whether a process can be the main one of a job: it is the job's, and
+// our child, so that we hear of its end.
+func (s *Supervisor) mayFollow(job engine.JobID, pid int) bool {
+	owner, ok := s.reaper.OwnerOf(pid)
+	return ok && owner == reaper.Owner(job) && s.reaper.Track(owner, pid) == nil
+}
+
+// succeed makes the process that main has named as the new main process that one, now
+// that main has ended and has left it to us.
+func (s *Supervisor) succeed(job engine.JobID, r *run) {
+	pid := r.nextMain
+	r.nextMain = 0
+	if pid != 0 && s.mayFollow(job, pid) {
+		s.step(engine.Notified{Job: job, MainPID: pid})
+	}
 }
 
 // expectsNotify tells whether the processes of a class get a readiness socket.
