@@ -139,6 +139,8 @@ func eventText(n *engine.Notice) string {
 }
 
 // who names an instance in a line about several.
+//
+//go:noinline
 func who(job, instance string) string { return jobs.InstanceName(job, instance) }
 
 // updateQuiet tells the machine whether anybody wants to hear of every goal, state

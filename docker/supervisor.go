@@ -92,6 +92,8 @@ type tracked struct {
 }
 
 // now is the machine's clock: monotonic, without the time in which we were frozen.
+//
+//go:noinline
 func (s *Supervisor) now() time.Duration { return time.Since(s.began) - s.skew }
 
 // step feeds one input to the machine and carries out its actions, and then the

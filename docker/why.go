@@ -35,6 +35,7 @@ type explanation struct {
 	lines []string
 }
 
+//go:noinline
 func (e *explanation) say(line string) { e.lines = append(e.lines, line) }
 
 func (e *explanation) report(r *engine.Report) {

@@ -45,6 +45,8 @@ func decimal(d time.Duration, places int) string {
 }
 
 // processText names a process of a job: "main process (12)".
+//
+//go:noinline
 func processText(kind jobs.Process, pid int) string {
 	return kind.String() + " process (" + strconv.Itoa(pid) + ")"
 }

@@ -18,6 +18,8 @@ const (
 var goalNames = [...]string{Stop: "stop", Start: "start", Respawn: "respawn"}
 
 // String returns Upstart's spelling.
+//
+//go:noinline
 func (g Goal) String() string { return goalNames[g] }
 
 // State is where an instance is.
@@ -48,6 +50,8 @@ var stateNames = [...]string{
 }
 
 // String returns Upstart's spelling, for example pre-start.
+//
+//go:noinline
 func (s State) String() string { return stateNames[s] }
 
 // Process names one of the processes that a class may define.
@@ -70,4 +74,6 @@ var processNames = [...]string{
 }
 
 // String returns Upstart's spelling, for example pre-start.
+//
+//go:noinline
 func (p Process) String() string { return processNames[p] }

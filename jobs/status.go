@@ -21,6 +21,8 @@ type Status struct {
 }
 
 // InstanceName returns "JOB", or "JOB (INST)" when the instance has a name.
+//
+//go:noinline
 func InstanceName(job, instance string) string {
 	if instance == "" {
 		return job

@@ -23,6 +23,8 @@ type Proc struct {
 
 // gone says that all of the process has ended, though it may not be reaped yet. A
 // zombie with other threads is a live process whose first thread has ended.
+//
+//go:noinline
 func (p *Proc) gone() bool {
 	return p.State == 'X' || p.State == 'Z' && p.Threads <= 1
 }

@@ -98,6 +98,7 @@ func (c *setup) run() *Error {
 	return c.execute()
 }
 
+//go:noinline
 func failed(stage Stage, arg string, err error, hint string) *Error {
 	return &Error{Stage: stage, Arg: arg, Errno: toErrno(err), Hint: hint}
 }

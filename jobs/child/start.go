@@ -293,6 +293,7 @@ func words(files []int) []uintptr {
 	return w
 }
 
+//go:noinline
 func toErrno(err error) syscall.Errno {
 	if e, ok := err.(syscall.Errno); ok {
 		return e

@@ -235,6 +235,8 @@ func (f *file) illegal(t token, msg, hint string) {
 }
 
 // unknown notes that the keyword t is not known.
+//
+//go:noinline
 func (f *file) unknown(t token, hint string) { f.illegal(t, "Unknown stanza", hint) }
 
 // ours notes that the word t, which is not Upstart's, is unknown to it.
@@ -276,6 +278,7 @@ func (f *file) again(what string, line *int, hint string) {
 	*line = f.begin.line
 }
 
+//go:noinline
 func (f *file) note(at pos, width int, msg string, warning bool) {
 	f.found = append(f.found, &Error{File: f.path, Line: at.line, Column: at.column(), Width: width, Msg: msg, Warning: warning})
 }

@@ -35,6 +35,7 @@ type pos struct {
 	bol  int // offset of the beginning of the line
 }
 
+//go:noinline
 func (p pos) column() int { return p.off - p.bol + 1 }
 
 // token is a word as it has been read.
@@ -54,6 +55,8 @@ type lexer struct {
 
 // is tells whether the next byte is of one of the kinds; the end of the file is of
 // none.
+//
+//go:noinline
 func (l *lexer) is(set kinds) bool {
 	return l.off < len(l.src) && kindOf[l.src[l.off]]&set != 0
 }

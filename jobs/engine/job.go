@@ -159,8 +159,10 @@ func (j *job) alive() jobs.Alive {
 	return a
 }
 
+//go:noinline
 func (j *job) runs(p jobs.Process) bool { return j.pids[p] != 0 || j.flying.Has(p) }
 
+//go:noinline
 func (j *job) display() string { return jobs.InstanceName(j.class.name, j.name) }
 
 // environment composes the job environment for a new run (reference, 6.3). A

@@ -162,18 +162,23 @@ func (m *Machine) handle(in Input) {
 	}
 }
 
+//go:noinline
 func (m *Machine) do(a Action) { m.out = append(m.out, a) }
 
 // notice tells a fact about a job.
+//
+//go:noinline
 func (m *Machine) notice(j *job, n Notice) {
 	n.Job, n.Instance, n.ID = j.class.name, j.name, j.id
 	m.do(n)
 }
 
+//go:noinline
 func (m *Machine) warn(j *job, text string) {
 	m.notice(j, Notice{Kind: Warning, Text: text})
 }
 
+//go:noinline
 func (m *Machine) reply(r RequestID, j *job, err, reason string) {
 	if r == 0 {
 		return

@@ -11,11 +11,15 @@ import "strings"
 type Env []string
 
 // Split divides an entry into its key and value; ok is false when it has no '='.
+//
+//go:noinline
 func Split(entry string) (key, value string, ok bool) {
 	return strings.Cut(entry, "=")
 }
 
 // Lookup returns the value of key and whether the table has it.
+//
+//go:noinline
 func (e Env) Lookup(key string) (string, bool) {
 	if i := e.index(key); i >= 0 {
 		return e[i][len(key)+1:], true

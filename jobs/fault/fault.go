@@ -12,6 +12,8 @@ type wrapped struct {
 
 // Of returns an error whose text is "WHAT: CAUSE", and in which errors.Is and
 // errors.As find the cause.
+//
+//go:noinline
 func Of(what string, cause error) error { return &wrapped{what, cause} }
 
 func (w *wrapped) Error() string { return w.what + ": " + w.cause.Error() }

@@ -221,6 +221,8 @@ func (c *Codec) separate(open byte) {
 }
 
 // Int is a field that is an integer.
+//
+//go:noinline
 func (c *Codec) Int(name string, v *int) { c.integer(name, v, false) }
 
 // OptInt is Int unless it is 0.
@@ -265,9 +267,13 @@ func (c *Codec) boolean(name string, v *bool, zero bool) {
 }
 
 // String is a field that is a text.
+//
+//go:noinline
 func (c *Codec) String(name string, v *string) { c.string(name, v, false) }
 
 // OptString is String unless it is empty.
+//
+//go:noinline
 func (c *Codec) OptString(name string, v *string) { c.string(name, v, *v == "") }
 
 func (c *Codec) string(name string, v *string, zero bool) {

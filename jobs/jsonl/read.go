@@ -33,6 +33,8 @@ func Decode(line []byte, o Object) error {
 }
 
 // fail notes the first error and ends the text, so that every loop ends too.
+//
+//go:noinline
 func (c *Codec) fail(err error) {
 	if c.err == nil {
 		c.err = err
@@ -49,6 +51,8 @@ func (c *Codec) wrong(want string) {
 }
 
 // peek returns the next byte, or 0 at the end.
+//
+//go:noinline
 func (c *Codec) peek() byte {
 	if c.at < len(c.text) {
 		return c.text[c.at]

@@ -31,6 +31,7 @@ type option struct {
 	set   func(p *program, value string) error
 }
 
+//go:noinline
 func flag(short byte, long, help string, field func(*options) *bool) option {
 	return option{short: short, long: long, help: help, set: func(p *program, _ string) error {
 		*field(&p.opts) = true
