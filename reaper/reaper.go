@@ -59,7 +59,7 @@ func New(marks ...string) (*Reaper, error) {
 	var err error
 	if r.self != 1 {
 		if e := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); e != nil {
-			err = errors.New("cannot become the parent of orphans: " + e.Error())
+			err = errors.New("cannot become the parent of orphans: " + e.Error() + "; what jobs leave behind is neither followed nor stopped")
 		}
 	}
 	if e := r.proc.open(r.self); e != nil && err == nil {
