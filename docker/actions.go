@@ -237,8 +237,7 @@ func (s *Supervisor) failPendingForks(why string) {
 func spawnFailed(job engine.JobID, process jobs.Process, pid int, err error) engine.Input {
 	text := strings.TrimPrefix(err.Error(), process.String()+": ")
 	in := engine.SpawnFailed{Job: job, Process: process, PID: pid, Err: text, Status: 1}
-	var e *child.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*child.Error](err); ok {
 		in.Status = e.Status()
 	}
 	return in
@@ -336,7 +335,7 @@ func (s *Supervisor) jobsThat(is func(*run) bool) []engine.JobID {
 			ids = append(ids, id)
 		}
 	}
-	sort.Slice(ids, func(i, j int) bool { return ids[i] < ids[j] })
+	sort.Sort(engine.ByID(ids))
 	return ids
 }
 

@@ -80,7 +80,7 @@ func (s *Supervisor) stillAwaited() []string {
 		}
 		out = append(out, who(i.job, i.name)+" ("+st.State.String()+")")
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
+	sort.Sort(sort.StringSlice(out))
 	return out
 }
 

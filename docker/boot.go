@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"bufio"
 	"bytes"
 	"strings"
 
@@ -98,10 +97,8 @@ func readMounts() []mount {
 // hyphen are type, source and super block options.
 func parseMounts(data []byte) []mount {
 	var out, others []mount
-	sc := bufio.NewScanner(bytes.NewReader(data))
-	sc.Buffer(nil, 1<<20)
-	for sc.Scan() {
-		fields := strings.Fields(sc.Text())
+	for line := range strings.Lines(string(data)) {
+		fields := strings.Fields(line)
 		dash := 6
 		for dash < len(fields) && fields[dash] != "-" {
 			dash++

@@ -399,7 +399,7 @@ func (s *Supervisor) readEnv(call *control.Call) {
 		call.Refuse(errText)
 	case call.Command == control.CmdListEnv:
 		vars := slices.Clone([]string(env))
-		sort.Slice(vars, func(i, j int) bool { return vars[i] < vars[j] })
+		sort.Sort(sort.StringSlice(vars))
 		call.Reply(&control.Response{Vars: vars})
 	case len(call.Vars) != 1:
 		call.Refuse("get-env takes one variable")

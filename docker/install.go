@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/fault"
+	"tend/jobs/file"
 	"tend/reaper/self"
 )
 
@@ -79,17 +80,16 @@ func makeDirs(dir string) error {
 // copySelf copies this program to a file that does not exist. The copy gets its name
 // only when it is whole.
 func copySelf(to string) error {
-	from, err := os.Open(self.Path())
+	program, err := file.Read(self.Path())
 	if err != nil {
 		return err
 	}
-	defer from.Close()
 	part, err := os.CreateTemp(path.Dir(to), ".tend-")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(part.Name())
-	_, err = io.Copy(part, from)
+	_, err = part.Write(program)
 	if e := part.Chmod(0o755); err == nil {
 		err = e
 	}

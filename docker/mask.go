@@ -71,6 +71,6 @@ func (m *masks) list() []string {
 	for name := range m.found {
 		out = append(out, name)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i] < out[j] })
+	sort.Sort(sort.StringSlice(out))
 	return out
 }

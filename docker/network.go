@@ -1,8 +1,9 @@
 package docker
 
 import (
+	"cmp"
 	"encoding/binary"
-	"sort"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -68,13 +69,17 @@ func interfaces() ([]iface, error) {
 			}
 		}
 	}
-	out := []iface{loopback}
+	var others []*iface
 	for _, i := range byIndex {
 		if !i.loopback && (i.global || !host) {
-			out = append(out, *i)
+			others = append(others, i)
 		}
 	}
-	sort.Slice(out[1:], func(a, b int) bool { return out[1+a].index < out[1+b].index })
+	slices.SortFunc(others, func(a, b *iface) int { return cmp.Compare(a.index, b.index) })
+	out := []iface{loopback}
+	for _, i := range others {
+		out = append(out, *i)
+	}
 	return out, nil
 }
 

@@ -13,6 +13,13 @@ import (
 // from 1 and never used again; 0 is no job.
 type JobID uint64
 
+// ByID sorts instances by their numbers, and so by age.
+type ByID []JobID
+
+func (l ByID) Len() int           { return len(l) }
+func (l ByID) Less(i, j int) bool { return l[i] < l[j] }
+func (l ByID) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+
 // RequestID names a waiting caller. The caller of Step chooses it; 0 is nobody:
 // no Reply is made.
 type RequestID uint64

@@ -184,7 +184,7 @@ func layer(ids []JobID, edges []Edge) (levels [][]JobID, looped map[JobID]bool) 
 				}
 			}
 		}
-		sort.Slice(next, func(i, j int) bool { return next[i] < next[j] })
+		sort.Sort(ByID(next))
 		level = next
 	}
 	if placed < len(ids) {

@@ -295,7 +295,7 @@ func (m *Machine) finishShutdown() {
 	h.over = true
 	var stuck []Stuck
 	pids := slices.Collect(maps.Keys(m.pids))
-	sort.Slice(pids, func(i, j int) bool { return pids[i] < pids[j] })
+	sort.Sort(sort.IntSlice(pids))
 	for _, pid := range pids {
 		t := m.pids[pid]
 		s := Stuck{Process: t.process, PID: pid}

@@ -39,6 +39,14 @@ type Entry struct {
 // IsDir tells whether it is a directory, and no link to one.
 func (e *Entry) IsDir() bool { return e.Mode == unix.S_IFDIR }
 
+// byName orders entries; unlike sort.Slice and the generic sorts it shares its code
+// with all that sort.Sort sorts.
+type byName []Entry
+
+func (l byName) Len() int           { return len(l) }
+func (l byName) Less(i, j int) bool { return l[i].Name < l[j].Name }
+func (l byName) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+
 // Entries returns what is in a directory in the order of names. With an error it
 // returns what could be read before it.
 func Entries(dir string) ([]Entry, error) {
@@ -55,7 +63,7 @@ func Entries(dir string) ([]Entry, error) {
 			continue
 		}
 		if err != nil || n == 0 {
-			sort.Slice(list, func(i, j int) bool { return list[i].Name < list[j].Name })
+			sort.Sort(byName(list))
 			return list, err
 		}
 		// struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.

@@ -5,7 +5,6 @@ package check
 import (
 	"errors"
 	"io"
-	"io/fs"
 	"os"
 	filepath "path" // which does the same here, with less
 	"strconv"
@@ -94,8 +93,7 @@ func defaultDirs() []string {
 
 // cause is an error without the path that the message names already.
 func cause(err error) error {
-	var at *fs.PathError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*os.PathError](err); ok {
 		return at.Err
 	}
 	return err

@@ -1,12 +1,12 @@
 package check
 
 import (
+	"cmp"
 	"errors"
 	"io"
 	"os"
 	filepath "path" // which does the same here, with less
 	"slices"
-	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -188,12 +188,8 @@ func (c *checker) override(path, name string) {
 // sort puts the findings in the order of the files and then of the lines. A place
 // is told once for each message.
 func (c *checker) sort() {
-	sort.SliceStable(c.findings, func(i, j int) bool {
-		a, b := c.findings[i], c.findings[j]
-		if a.File != b.File {
-			return c.order[a.File] < c.order[b.File]
-		}
-		return a.Line < b.Line || a.Line == b.Line && a.Column < b.Column
+	slices.SortFunc(c.findings, func(a, b *conf.Error) int {
+		return cmp.Or(c.order[a.File]-c.order[b.File], a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Msg, b.Msg))
 	})
 	c.findings = slices.CompactFunc(c.findings, func(a, b *conf.Error) bool { return *a == *b })
 }

@@ -99,11 +99,10 @@ func unmatchable(a *event.Arg, class *jobs.Class, start bool) string {
 			return key == name
 		})
 	})
-	var unset environ.UnknownParameterError
-	switch {
-	case err == nil:
+	if err == nil {
 		return ""
-	case errors.As(err, &unset):
+	}
+	if unset, ok := errors.AsType[environ.UnknownParameterError](err); ok {
 		return "the argument " + a.String() + " never matches: no env stanza sets " + string(unset)
 	}
 	return "the argument " + a.String() + " never matches: " + err.Error()
@@ -147,6 +146,6 @@ func sorted[V any](m map[string]V) []string {
 	for key := range m {
 		keys = append(keys, key)
 	}
-	sort.Slice(keys, func(i, j int) bool { return keys[i] < keys[j] })
+	sort.Sort(sort.StringSlice(keys))
 	return keys
 }

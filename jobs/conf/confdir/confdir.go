@@ -11,7 +11,7 @@ package confdir
 
 import (
 	"slices"
-	"sort"
+	"strings"
 
 	"tend/jobs"
 	"tend/jobs/conf"
@@ -151,7 +151,7 @@ func (t *Tree) begin() { t.parser = new(conf.Parser) }
 // end settles the jobs that have been touched and returns what has come out. What
 // was needed for reading is given back.
 func (t *Tree) end() (changes []Change, problems []error) {
-	sort.Slice(t.touched, func(a, b int) bool { return t.touched[a].name < t.touched[b].name })
+	slices.SortFunc(t.touched, func(a, b *job) int { return strings.Compare(a.name, b.name) })
 	for _, j := range t.touched {
 		j.touched = false
 		class := t.best(j)

@@ -342,8 +342,7 @@ func retry(f func() (int, error)) (int, error) {
 
 // loadError is Upstart's text for what cannot be read.
 func loadError(path string, err error) error {
-	var at *os.PathError
-	if errors.As(err, &at) {
+	if at, ok := errors.AsType[*os.PathError](err); ok {
 		err = at.Err
 	}
 	return fault.Of(path+": Unable to load configuration", err)

@@ -221,7 +221,7 @@ func sorted[V any](m map[string]V) []string {
 	for key := range m {
 		keys = append(keys, key)
 	}
-	sort.Slice(keys, func(i, j int) bool { return keys[i] < keys[j] })
+	sort.Sort(sort.StringSlice(keys))
 	return keys
 }
 

@@ -106,8 +106,7 @@ func (p *program) report(err error) int {
 		text = p.name + ":" + err.Error()
 	}
 	text += "\n"
-	var wrong *usageError
-	if errors.As(err, &wrong) {
+	if _, wrong := errors.AsType[*usageError](err); wrong {
 		text += "Try `" + p.name + " --help' for more information.\n"
 	}
 	// There is nobody to tell that stderr does not work.
@@ -158,8 +157,7 @@ func (p *program) each(req *control.Request, fn func(*control.Response) error) e
 	}
 	defer client.Close()
 	err = client.Each(req, fn)
-	var refused *control.Refused
-	if errors.As(err, &refused) {
+	if refused, ok := errors.AsType[*control.Refused](err); ok {
 		// Scripts compare Upstart's text; people want to know more.
 		if refused.Reason != "" && (p.tty || p.opts.verbose) {
 			return errors.New(refused.Text + ": " + refused.Reason)
