@@ -28,10 +28,10 @@ type command struct {
 	mu sync.Mutex
 }
 
-// runCommand runs COMMAND as tini does and returns the exit status. The caller has
-// subscribed sigs to all signals that can be forwarded. No thread has to be locked: what
-// is asked of the kernel here concerns the whole process, and each exchange between the
-// runtime's threads costs time that COMMAND waits for.
+// runCommand runs COMMAND as tini does and returns the exit status. For sigs and others see
+// Run. No thread has to be locked: what is asked of the kernel here concerns the whole
+// process, and each exchange between the runtime's threads costs time that COMMAND waits
+// for.
 //
 //  1. Ask for the parent's death signal and become the reaper of orphans.
 //  2. Execute COMMAND in a process group of its own, which gets the terminal if it is
@@ -40,7 +40,7 @@ type command struct {
 //  4. Take the terminal back for whoever started us, and leave with COMMAND's status.
 //
 // What COMMAND leaves behind ends with the PID namespace.
-func runCommand(o *Options, sigs <-chan os.Signal) int {
+func runCommand(o *Options, sigs <-chan os.Signal, others func(realTime bool)) int {
 	c := &command{opts: o, out: reporter{json: o.LogJSON, verbosity: o.Verbosity}, ownGroup: unix.Getpgrp()}
 	c.prepare()
 	if err := c.start(); err != nil {
@@ -48,6 +48,7 @@ func runCommand(o *Options, sigs <-chan os.Signal) int {
 		return err.status
 	}
 	c.out.say(LevelInfo, "started "+o.Command[0]+", pid "+strconv.Itoa(c.pid))
+	go others(true)
 	status := c.loop(sigs)
 	c.takeTerminalBack()
 	return status

@@ -36,21 +36,23 @@ const (
 )
 
 // Run is the init. The caller is the main goroutine, has prepared the runtime and has
-// subscribed sigs to every signal that is to be heard of. Run returns the exit status when the
+// subscribed sigs to the signals that would end us or ask for a stop. Run has others
+// subscribe sigs to the rest once the first programs are running, to those of real time
+// only when there is a command to forward them to. It returns the exit status when the
 // container is to end. With job files it runs them; with only a command it is tini.
 //
 //  1. Read the job files, so that what is wrong in them is known first.
 //  2. Set up what jobs need: the log and output, the reaper, the control socket.
 //  3. Emit the events of boot, one after the other.
 //  4. Loop until the container is to end.
-func Run(o *Options, sigs <-chan os.Signal) int {
+func Run(o *Options, sigs <-chan os.Signal, others func(realTime bool)) int {
 	sources := o.sources()
 	tree := confdir.New(sources)
 	changes, problems := []confdir.Change(nil), []error(nil)
 	if len(o.Command) > 0 {
 		// Before anything is watched: to give up watches takes the kernel 10 ms.
 		if changes, problems = tree.Load(); len(changes) == 0 && len(problems) == 0 {
-			return runCommand(o, sigs)
+			return runCommand(o, sigs, others)
 		}
 	}
 	// From here on all is done by this thread, which owns every child.
@@ -84,6 +86,7 @@ func Run(o *Options, sigs <-chan os.Signal) int {
 
 	s := newSupervisor(o, sigs, out, tree)
 	s.boot(changes, watch, watchErr)
+	go others(len(o.Command) > 0)
 	s.loop()
 	s.answerLast()
 	return s.status

@@ -9,29 +9,35 @@ import (
 	"tend/reaper"
 )
 
-// urgent are the signals that would end a program in Go which has not subscribed to
-// them, and that somebody may send in its first millisecond; soon are the others that
-// container engines and their users send; faults are those of faulty programs. The
-// runtime ends us when another process sends one of the latter and nobody has subscribed;
-// a real fault of ours is a panic in any case.
+// urgent are the signals that would end a program in Go which has not subscribed to them,
+// and those that ask for a stop. To subscribe to faults costs nothing: the runtime ends us
+// when another process sends one of them and nobody has subscribed; a real fault of ours is
+// a panic in any case.
 var (
-	urgent = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGPIPE}
-	soon   = []os.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH, unix.SIGPWR, unix.Signal(37)}
-	faults = []os.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL}
+	faults = []os.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSTKFLT, unix.SIGSYS}
+	urgent = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGABRT, unix.SIGPWR, unix.Signal(37)}
+	soon   = []os.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH}
 )
 
-// subscribe returns a channel for all signals that can be passed on, once the urgent
-// ones arrive there; the others follow within a millisecond or two. Each subscription is
-// an exchange with the runtime's signal thread, and all sixty of them would take as long
-// as all else that happens before a command runs.
-func subscribe() <-chan os.Signal {
+// firstRealTime is the lowest real-time signal that Catchable lists.
+const firstRealTime = unix.Signal(35)
+
+// subscribe returns a channel on which the urgent signals arrive, and a function that
+// subscribes it to the others, with or without those of real time. That takes some
+// milliseconds and both processors: each subscription is an exchange with the runtime's
+// signal thread. So it is for the time after the first programs have been executed; until
+// then the runtime takes these signals and nothing happens.
+func subscribe() (c chan os.Signal, others func(realTime bool)) {
 	// The capacity is that of a burst; what is more is dropped by the runtime.
-	c := make(chan os.Signal, 64)
+	c = make(chan os.Signal, 64)
+	signal.Notify(c, faults...)
 	signal.Notify(c, urgent...)
-	go func() {
+	return c, func(realTime bool) {
 		signal.Notify(c, soon...)
-		signal.Notify(c, reaper.Catchable()...)
-		signal.Notify(c, faults...)
-	}()
-	return c
+		for _, s := range reaper.Catchable() {
+			if realTime || s.(unix.Signal) < firstRealTime {
+				signal.Notify(c, s)
+			}
+		}
+	}
 }
