@@ -58,6 +58,9 @@ func Run(o *Options, sigs <-chan os.Signal, others func(realTime bool)) int {
 	// From here on all is done by this thread, which owns every child.
 	runtime.LockOSThread()
 	watch, watchErr := tree.Watch()
+	if watchErr == nil {
+		defer discard(watch)
+	}
 	more, moreProblems := tree.Load()
 	changes, problems = append(changes, more...), append(problems, moreProblems...)
 
