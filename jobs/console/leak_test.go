@@ -176,3 +176,41 @@ func TestManyPipes(t *testing.T) {
 		p.exit()
 	}
 }
+
+// A child between fork and exec holds copies of all descriptors. The end of a pipe may not
+// be reported on and on for its sake.
+func TestCopyOfEndedPipeIsQuiet(t *testing.T) {
+	f := newFixture(t, Options{})
+	o, err := f.Open(Spec{Job: "web"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.mu.Lock()
+	var copies []int
+	for _, p := range f.pipes {
+		if p != nil {
+			fd, err := unix.FcntlInt(uintptr(p.fd), unix.F_DUPFD_CLOEXEC, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			copies = append(copies, fd)
+		}
+	}
+	f.mu.Unlock()
+	if len(copies) == 0 {
+		t.Fatal("no pipe is open")
+	}
+	fromOutput(t, o).exit()
+	eventually(t, "the end of all pipes", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.live == 0
+	})
+	var events [8]unix.EpollEvent
+	if n, err := unix.EpollWait(f.rd.epoll, events[:], 0); n != 0 || err != nil {
+		t.Errorf("%d events, error %v; want none", n, err)
+	}
+	for _, fd := range copies {
+		unix.Close(fd)
+	}
+}

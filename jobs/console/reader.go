@@ -147,7 +147,10 @@ func (c *Console) addPipe(p *pipe) {
 func (c *Console) dropPipe(p *pipe) {
 	c.pipes[p.fd] = nil
 	c.live--
-	unix.Close(p.fd) // leaves the epoll set by this
+	// A close alone does not take it out of the epoll set while a child between fork and
+	// exec holds a copy, and its end would be reported all the time.
+	_ = unix.EpollCtl(c.rd.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
+	unix.Close(p.fd)
 	p.fd = -1
 	if p.out != nil {
 		c.releaseJob(p.out.job)
