@@ -15,6 +15,7 @@ import (
 	"tend/jobs/engine"
 	"tend/jobs/environ"
 	"tend/jobs/event"
+	"tend/jobs/jsonl"
 )
 
 // handle carries out the request of a client, or forgets one whose client has gone.
@@ -87,7 +88,7 @@ func (s *Supervisor) handle(call *control.Call) {
 	case control.CmdShutdown:
 		s.handleShutdown(call)
 	default:
-		call.Refuse("unknown command: " + strconv.Quote(call.Command))
+		call.Refuse("unknown command: " + jsonl.Quote(call.Command))
 	}
 }
 

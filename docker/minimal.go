@@ -75,51 +75,59 @@ func panicText(cause any) string {
 	return "a panic without a text"
 }
 
-// describe writes an input of the machine for whoever looks for the bug.
+// describe writes an input of the machine for whoever looks for the bug: its name, what
+// it is about, and its numbers and flags in the order of its fields.
 func describe(in engine.Input) string {
-	number := func(n int) string { return " " + strconv.Itoa(n) }
-	id := func(job engine.JobID) string { return " job" + number(int(job)) }
-	flag := func(name string, set bool) string {
-		if set {
-			return " " + name
-		}
-		return ""
-	}
+	name, about, numbers := "Elapsed", "", []int(nil)
 	switch in := in.(type) {
 	case engine.Load:
-		return "Load " + in.Class.Name
+		name, about = "Load", in.Class.Name
 	case engine.Unload:
-		return "Unload " + in.Name
+		name, about = "Unload", in.Name
 	case engine.Command:
-		return "Command verb" + number(int(in.Verb)) + " " + jobs.InstanceName(in.Job, in.Instance) + " " + strings.Join(in.Env, " ") +
-			flag("exact", in.Exact) + flag("nowait", in.NoWait) + " inside" + id(in.Inside)
+		name, about = "Command", jobs.InstanceName(in.Job, in.Instance)+" "+strings.Join(in.Env, " ")
+		numbers = []int{int(in.Verb), bit(in.Exact), bit(in.NoWait), int(in.Inside)}
 	case engine.SignalJob:
-		return "SignalJob " + jobs.InstanceName(in.Job, in.Instance) + number(int(in.Signal))
+		name, about, numbers = "SignalJob", jobs.InstanceName(in.Job, in.Instance), []int{bit(in.Exact), int(in.Signal)}
 	case engine.Emit:
-		return "Emit " + in.Event.Name + " " + strings.Join(in.Event.Env, " ") + flag("nowait", in.NoWait) +
-			flag("ignorepartial", in.IgnorePartial) + " from" + id(in.From)
+		name, about = "Emit", in.Event.Name+" "+strings.Join(in.Event.Env, " ")
+		numbers = []int{bit(in.NoWait), int(in.From), bit(in.IgnorePartial)}
 	case engine.EnvRequest:
-		return "EnvRequest verb" + number(int(in.Verb)) + " " + jobs.InstanceName(in.Job, in.Instance)
+		name, about, numbers = "EnvRequest", jobs.InstanceName(in.Job, in.Instance), []int{int(in.Verb), bit(in.Retain)}
 	case engine.Spawned:
-		return "Spawned" + id(in.Job) + " " + processText(in.Process, in.PID)
+		name, numbers = "Spawned", []int{int(in.Job), int(in.Process), in.PID}
 	case engine.Execed:
-		return "Execed" + id(in.Job) + " " + processText(in.Process, in.PID)
+		name, numbers = "Execed", []int{int(in.Job), int(in.Process), in.PID}
 	case engine.SpawnFailed:
-		return "SpawnFailed" + id(in.Job) + " " + processText(in.Process, in.PID) + " " + in.Err + number(in.Status)
+		name, about, numbers = "SpawnFailed", in.Err, []int{int(in.Job), int(in.Process), in.PID, in.Status}
 	case engine.Exited:
-		return "Exited" + number(in.PID) + " code" + number(in.Code) + " signal" + number(int(in.Sig)) + " heir" + number(in.Heir) + flag("left", in.Left)
+		name, numbers = "Exited", []int{in.PID, in.Code, int(in.Sig), bit(in.Core), in.Heir, bit(in.Left)}
 	case engine.Stopped:
-		return "Stopped" + number(in.PID) + " signal" + number(int(in.Sig))
+		name, numbers = "Stopped", []int{in.PID, int(in.Sig)}
 	case engine.Continued:
-		return "Continued" + number(in.PID)
+		name, numbers = "Continued", []int{in.PID}
 	case engine.Notified:
-		return "Notified" + id(in.Job) + flag("ready", in.Ready) + " main" + number(in.MainPID)
+		name, about, numbers = "Notified", in.Status, []int{int(in.Job), bit(in.Ready), in.MainPID}
 	case engine.Inspected:
-		return "Inspected" + id(in.Job) + flag("children", in.Children)
+		name, numbers = "Inspected", []int{int(in.Job), bit(in.Children)}
 	case engine.Swept:
-		return "Swept" + id(in.Job) + flag("left", in.Left)
+		name, numbers = "Swept", []int{int(in.Job), bit(in.Left)}
 	case engine.Shutdown:
-		return "Shutdown in " + seconds(in.Timeout) + flag("now", in.Now)
+		name, about, numbers = "Shutdown", seconds(in.Timeout), []int{bit(in.Now)}
 	}
-	return "Elapsed"
+	for _, n := range numbers {
+		name += " " + strconv.Itoa(n)
+	}
+	if about != "" {
+		name += " " + about
+	}
+	return name
+}
+
+//go:noinline
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -135,7 +135,7 @@ func dump(kind uint16) ([]message, error) {
 	var out []message
 	buf := make([]byte, 1<<16)
 	for {
-		n, _, err := unix.Recvfrom(fd, buf, 0)
+		n, err := unix.Read(fd, buf)
 		if err == unix.EINTR {
 			continue
 		}

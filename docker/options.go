@@ -10,6 +10,7 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/environ"
+	"tend/jobs/jsonl"
 )
 
 // BootMode says which events boot emits.
@@ -243,7 +244,7 @@ func splitArgs(args []string) (out []given, command []string, err error) {
 func missingValue(word string) error { return &UsageError{Msg: "option " + word + " needs a value"} }
 
 func badValue(v, want string) string {
-	return strconv.Quote(v) + " is not valid; expected " + want
+	return jsonl.Quote(v) + " is not valid; expected " + want
 }
 
 // unknownShort returns the error for the switch at word[i]: a long option written with

@@ -290,17 +290,30 @@ func (f *file) place(at pos) string {
 // shown is a word as it may stand in a message.
 func shown(word []byte) string {
 	const long = 40
+	const hex = "0123456789abcdef"
 	dots := ""
 	if len(word) > long {
 		word, dots = word[:long], "…"
 	}
-	for _, r := range string(word) {
-		if !strconv.IsPrint(r) || r == utf8.RuneError {
-			return strconv.Quote(string(word)) + dots
+	plain := len(word) > 0
+	quoted := []byte{'"'}
+	for i := 0; i < len(word); {
+		r, n := utf8.DecodeRune(word[i:])
+		switch {
+		case r < ' ' || r >= 0x7f && r < 0xa0 || r == utf8.RuneError:
+			plain = false
+			for _, c := range word[i : i+n] {
+				quoted = append(quoted, '\\', 'x', hex[c>>4], hex[c&15])
+			}
+		case r == '"' || r == '\\':
+			quoted = append(quoted, '\\', byte(r))
+		default:
+			quoted = append(quoted, word[i:i+n]...)
 		}
+		i += n
 	}
-	if len(word) == 0 {
-		return `""`
+	if plain {
+		return string(word) + dots
 	}
-	return string(word) + dots
+	return string(quoted) + `"` + dots
 }

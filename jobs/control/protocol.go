@@ -214,7 +214,7 @@ func DecodeRequest(line []byte) (*Request, error) {
 		return nil, errors.New("protocol version " + strconv.Itoa(req.V) + " is not known, this is " + strconv.Itoa(Protocol))
 	}
 	if lookUp(req.Command) == nil {
-		return nil, errors.New("unknown command: " + strconv.Quote(req.Command))
+		return nil, errors.New("unknown command: " + jsonl.Quote(req.Command))
 	}
 	return req, nil
 }

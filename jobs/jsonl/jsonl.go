@@ -21,6 +21,9 @@ func AppendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
+// Quote returns s as a JSON string, for messages.
+func Quote(s string) string { return string(AppendString(nil, s)) }
+
 // AppendText appends text as the inside of a JSON string. Bytes that are no UTF-8
 // become U+FFFD. It needs at most six bytes for each.
 func AppendText(b, text []byte) []byte {
@@ -102,28 +105,22 @@ func AppendTime(b []byte, t time.Time, digits int) []byte {
 		month -= 12
 		year++
 	}
-	b = appendDigits(b, year, 4)
-	b = appendDigits(append(b, '-'), month, 2)
-	b = appendDigits(append(b, '-'), day, 2)
-	b = appendDigits(append(b, 'T'), clock/3600, 2)
-	b = appendDigits(append(b, ':'), clock/60%60, 2)
-	b = appendDigits(append(b, ':'), clock%60, 2)
 	fraction := t.Nanosecond()
 	for range 9 - digits {
 		fraction /= 10
 	}
-	b = appendDigits(append(b, '.'), fraction, digits)
-	return append(b, 'Z')
-}
-
-// appendDigits appends n with so many digits.
-func appendDigits(b []byte, n, digits int) []byte {
-	b = append(b, "000000000"[:digits]...)
-	for i := len(b) - 1; n > 0; i-- {
-		b[i] += byte(n % 10)
-		n /= 10
+	const form = "0000-00-00T00:00:00.000000000"
+	start := len(b)
+	b = append(b, form[:len("0000-00-00T00:00:00.")+digits]...)
+	for _, f := range [...]struct{ end, n int }{
+		{4, year}, {7, month}, {10, day}, {13, clock / 3600}, {16, clock / 60 % 60}, {19, clock % 60}, {20 + digits, fraction},
+	} {
+		for i := start + f.end - 1; f.n > 0; i-- {
+			b[i] += byte(f.n % 10)
+			f.n /= 10
+		}
 	}
-	return b
+	return append(b, 'Z')
 }
 
 // Object is what can be a line: it shows its fields to a Codec, always the same ones

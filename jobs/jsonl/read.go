@@ -47,7 +47,7 @@ func (c *Codec) wrong(want string) {
 	if c.begins(0) {
 		c.fail(errSyntax)
 	}
-	c.fail(errors.New("field " + strconv.Quote(c.key) + " is not " + want))
+	c.fail(errors.New("field " + Quote(c.key) + " is not " + want))
 }
 
 // peek returns the next byte, or 0 at the end.
