@@ -12,9 +12,11 @@ import (
 
 type writer struct{ b []byte }
 
-func (w *writer) int(n int)       { w.b = binary.AppendVarint(w.b, int64(n)) }
+func (w *writer) int(n int) { w.b = binary.AppendVarint(w.b, int64(n)) }
+
 //go:noinline
-func (w *writer) uint(n uint64)   { w.b = binary.AppendUvarint(w.b, n) }
+func (w *writer) uint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
+
 //go:noinline
 func (w *writer) string(s string) { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
 func (w *writer) bool(v bool)     { w.uint(map[bool]uint64{true: 1}[v]) }
