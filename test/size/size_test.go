@@ -129,12 +129,12 @@ func TestDependencies(t *testing.T) {
 	}
 }
 
-// The packages that everybody above may use: what a job is, and forms of errors and
-// lines.
+// The packages that everybody above may use: what a job is, and what stands in for
+// larger packages of the standard library.
 var (
-	words = []string{"tend/jobs", "tend/jobs/event", "tend/jobs/environ"}
-	forms = []string{"tend/jobs/fault", "tend/jobs/jsonl"}
-	base  = join(forms, words...)
+	words  = []string{"tend/jobs", "tend/jobs/event", "tend/jobs/environ"}
+	ground = []string{"tend/jobs/fault", "tend/jobs/jsonl", "tend/jobs/alarm", "tend/jobs/file"}
+	base   = join(ground, words...)
 )
 
 // layers says which of our packages a package may import; what it may import, it
@@ -157,6 +157,8 @@ var layers = map[string][]string{
 	"tend/jobs/environ":         {},
 	"tend/jobs/jsonl":           {},
 	"tend/jobs/fault":           {},
+	"tend/jobs/alarm":           {},
+	"tend/jobs/file":            {},
 	"tend/reaper":               {"tend/reaper/self"},
 	"tend/reaper/self":          {},
 }
