@@ -1,9 +1,8 @@
 package docker
 
 import (
-	"cmp"
 	"encoding/binary"
-	"slices"
+	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -69,16 +68,16 @@ func interfaces() ([]iface, error) {
 			}
 		}
 	}
-	var others []*iface
-	for _, i := range byIndex {
+	var indexes []int
+	for index, i := range byIndex {
 		if !i.loopback && (i.global || !host) {
-			others = append(others, i)
+			indexes = append(indexes, index)
 		}
 	}
-	slices.SortFunc(others, func(a, b *iface) int { return cmp.Compare(a.index, b.index) })
+	sort.Sort(sort.IntSlice(indexes))
 	out := []iface{loopback}
-	for _, i := range others {
-		out = append(out, *i)
+	for _, index := range indexes {
+		out = append(out, *byIndex[index])
 	}
 	return out, nil
 }

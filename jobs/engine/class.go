@@ -1,8 +1,8 @@
 package engine
 
 import (
-	"cmp"
 	"slices"
+	"sort"
 	"strings"
 
 	"tend/jobs"
@@ -117,7 +117,7 @@ func (m *Machine) define(c *class, def *jobs.Class) {
 			held = append(held, h.e)
 		}
 	}
-	slices.SortFunc(held, func(a, b *emission) int { return cmp.Compare(a.serial, b.serial) })
+	sort.Sort(bySerial(held))
 	for _, e := range slices.Compact(held) {
 		if c.start.offer(m, e, m.classEnv(c).Lookup) {
 			c.start.reset(m)
@@ -143,6 +143,12 @@ func tell(s Source, c *class, watch func(class string, term *event.Operator)) {
 		}
 	}
 }
+
+type bySerial []*emission
+
+func (l bySerial) Len() int           { return len(l) }
+func (l bySerial) Less(i, j int) bool { return l[i].serial < l[j].serial }
+func (l bySerial) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
 
 // find returns the place of a name among all classes.
 func (m *Machine) find(name string) (int, bool) {

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"slices"
+	"sort"
 	"strings"
 
 	"tend/jobs/event"
@@ -126,9 +127,29 @@ func (x index) candidates(ev event.Event, found []*condition) []*condition {
 			found = k.values[value].appendTo(found)
 		}
 	}
-	slices.SortFunc(found, compareConditions)
+	sortConditions(found)
 	return slices.Compact(found)
 }
+
+// sortConditions sorts in place: a few, as there mostly are, without a call for each
+// comparison by way of an interface.
+func sortConditions(found []*condition) {
+	if len(found) > 12 {
+		sort.Sort(inOrder(found))
+		return
+	}
+	for i := 1; i < len(found); i++ {
+		for j := i; j > 0 && compareConditions(found[j], found[j-1]) < 0; j-- {
+			found[j], found[j-1] = found[j-1], found[j]
+		}
+	}
+}
+
+type inOrder []*condition
+
+func (l inOrder) Len() int           { return len(l) }
+func (l inOrder) Less(i, j int) bool { return compareConditions(l[i], l[j]) < 0 }
+func (l inOrder) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
 
 func (b *bucket) appendTo(found []*condition) []*condition {
 	if b == nil {

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"cmp"
 	"slices"
 	"sort"
 
@@ -108,13 +107,19 @@ func literalJob(t *event.Operator) (string, bool) {
 	return "", false
 }
 
+type byAge []*job
+
+func (l byAge) Len() int           { return len(l) }
+func (l byAge) Less(i, j int) bool { return l[i].id < l[j].id }
+func (l byAge) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+
 // inOrder returns all instances by their numbers, and so by age.
 func (m *Machine) inOrder() []*job {
 	all := make([]*job, 0, len(m.jobs))
 	for _, c := range m.byName {
 		all = append(all, c.instances...)
 	}
-	slices.SortFunc(all, func(a, b *job) int { return cmp.Compare(a.id, b.id) })
+	sort.Sort(byAge(all))
 	return all
 }
 

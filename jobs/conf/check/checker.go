@@ -7,6 +7,7 @@ import (
 	"os"
 	filepath "path" // which does the same here, with less
 	"slices"
+	"sort"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -185,11 +186,20 @@ func (c *checker) override(path, name string) {
 	}
 }
 
+// byPlace sorts the findings of a checker.
+type byPlace checker
+
+func (c *byPlace) Len() int      { return len(c.findings) }
+func (c *byPlace) Swap(i, j int) { c.findings[i], c.findings[j] = c.findings[j], c.findings[i] }
+
+func (c *byPlace) Less(i, j int) bool {
+	a, b := c.findings[i], c.findings[j]
+	return cmp.Or(c.order[a.File]-c.order[b.File], a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Msg, b.Msg)) < 0
+}
+
 // sort puts the findings in the order of the files and then of the lines. A place
 // is told once for each message.
 func (c *checker) sort() {
-	slices.SortFunc(c.findings, func(a, b *conf.Error) int {
-		return cmp.Or(c.order[a.File]-c.order[b.File], a.Line-b.Line, a.Column-b.Column, strings.Compare(a.Msg, b.Msg))
-	})
+	sort.Sort((*byPlace)(c))
 	c.findings = slices.CompactFunc(c.findings, func(a, b *conf.Error) bool { return *a == *b })
 }

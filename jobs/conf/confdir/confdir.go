@@ -11,7 +11,7 @@ package confdir
 
 import (
 	"slices"
-	"strings"
+	"sort"
 
 	"tend/jobs"
 	"tend/jobs/conf"
@@ -148,10 +148,16 @@ func (t *Tree) Close() {
 
 func (t *Tree) begin() { t.parser = new(conf.Parser) }
 
+type byName []*job
+
+func (l byName) Len() int           { return len(l) }
+func (l byName) Less(i, j int) bool { return l[i].name < l[j].name }
+func (l byName) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
+
 // end settles the jobs that have been touched and returns what has come out. What
 // was needed for reading is given back.
 func (t *Tree) end() (changes []Change, problems []error) {
-	slices.SortFunc(t.touched, func(a, b *job) int { return strings.Compare(a.name, b.name) })
+	sort.Sort(byName(t.touched))
 	for _, j := range t.touched {
 		j.touched = false
 		class := t.best(j)
