@@ -51,6 +51,7 @@ func bootEvents(mounts []mount, container string, ifaces []iface, has func(job s
 	return appendSteps(out, afterNetwork, has)
 }
 
+//go:noinline
 func appendSteps(out []event.Event, steps []bootStep, has func(job string) bool) []event.Event {
 	for _, s := range steps {
 		if s.job == "" {

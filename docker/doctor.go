@@ -52,6 +52,8 @@ func Doctor(w io.Writer) int {
 }
 
 // check is a finding about something that is there or not.
+//
+//go:noinline
 func check(subject string, err error, cost string) finding {
 	if err != nil {
 		return finding{subject: subject, fact: "no: " + err.Error(), cost: cost}

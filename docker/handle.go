@@ -135,6 +135,8 @@ func (s *Supervisor) inside(call *control.Call) engine.JobID {
 }
 
 // ask registers a call as the caller of a request to the machine.
+//
+//go:noinline
 func (s *Supervisor) ask(call *control.Call, answer func(engine.Reply)) engine.RequestID {
 	id := s.request(answer)
 	call.Abandon = func() { delete(s.requests, id) }

@@ -90,6 +90,8 @@ func isENOBUFS(err error) bool {
 
 // fresh returns the interfaces among those given whose events are still to be
 // emitted, and forgets those that have gone so that they may come again.
+//
+//go:noinline
 func (l *lateInterfaces) fresh(now []iface) []iface {
 	var out []iface
 	present := make(map[string]bool, len(now))

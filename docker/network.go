@@ -20,6 +20,8 @@ type iface struct {
 }
 
 // events are what ifup and the udev bridge of Ubuntu emit for it.
+//
+//go:noinline
 func (i iface) events() []event.Event {
 	method := "static"
 	if i.loopback {

@@ -145,6 +145,8 @@ func who(job, instance string) string { return jobs.InstanceName(job, instance) 
 
 // updateQuiet tells the machine whether anybody wants to hear of every goal, state
 // and event.
+//
+//go:noinline
 func (s *Supervisor) updateQuiet() {
 	s.m.Quiet(!s.monitors.wanted() && !s.log.Enabled(console.Info))
 }

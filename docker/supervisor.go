@@ -299,6 +299,8 @@ type timer struct {
 }
 
 // add arranges for fn to be called once at the given time.
+//
+//go:noinline
 func (t *timers) add(at time.Duration, fn func()) (id int) {
 	t.last++
 	t.list = append(t.list, timer{t.last, at, fn})
@@ -306,6 +308,8 @@ func (t *timers) add(at time.Duration, fn func()) (id int) {
 }
 
 // cancel drops the timer, if it is still there.
+//
+//go:noinline
 func (t *timers) cancel(id int) {
 	for i := range t.list {
 		if t.list[i].id == id {

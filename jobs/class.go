@@ -143,6 +143,8 @@ const (
 )
 
 // NewClass returns a class with the defaults and no processes.
+//
+//go:noinline
 func NewClass(name string) *Class {
 	return &Class{
 		Name:            name,

@@ -26,6 +26,8 @@ func New(d time.Duration) *Alarm {
 }
 
 // Stop keeps the alarm from going off; it may have gone off already.
+//
+//go:noinline
 func (a *Alarm) Stop() { a.timer.Stop() }
 
 // Reset makes the alarm go off after d from now. What it has told before stays in C.

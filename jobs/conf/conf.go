@@ -113,6 +113,8 @@ func (p *Parser) parse(class *jobs.Class, path string, src []byte, table []stanz
 }
 
 // word returns b as a string that is shared with other files if it is short.
+//
+//go:noinline
 func (p *Parser) word(b []byte) string {
 	const short = 32
 	if len(b) > short {

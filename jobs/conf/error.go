@@ -45,6 +45,8 @@ func (e Errors) Unwrap() []error {
 }
 
 // Fatal returns those that are not warnings.
+//
+//go:noinline
 func (e Errors) Fatal() Errors {
 	var out Errors
 	for _, err := range e {

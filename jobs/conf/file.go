@@ -240,6 +240,8 @@ func (f *file) illegal(t token, msg, hint string) {
 func (f *file) unknown(t token, hint string) { f.illegal(t, "Unknown stanza", hint) }
 
 // ours notes that the word t, which is not Upstart's, is unknown to it.
+//
+//go:noinline
 func (f *file) ours(t token) {
 	if f.Upstart {
 		f.unknown(t, "Upstart 1.13 does not know it")

@@ -99,6 +99,8 @@ var signalNames = [...]struct {
 }
 
 // signalNumber returns the signal of a name, with or without SIG.
+//
+//go:noinline
 func signalNumber(name string) (signal, bool) {
 	name = strings.TrimPrefix(name, "SIG")
 	for _, s := range signalNames {

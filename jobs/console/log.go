@@ -74,15 +74,21 @@ func (l *Log) Enabled(level Level) bool { return rank[level] <= rank[l.Level()] 
 func (l *Log) Fatal() *Entry { return l.At(Fatal) }
 
 // Error begins an entry about something that did not work.
+//
+//go:noinline
 func (l *Log) Error() *Entry { return l.At(Error) }
 
 // Warning begins an entry about something that someone should change.
+//
+//go:noinline
 func (l *Log) Warning() *Entry { return l.At(Warning) }
 
 // Notice begins an entry of the default level: starts, ends, failures.
 func (l *Log) Notice() *Entry { return l.At(Notice) }
 
 // Info begins an entry about a goal, a state or an event.
+//
+//go:noinline
 func (l *Log) Info() *Entry { return l.At(Info) }
 
 // Debug begins an entry that helps to find a defect.

@@ -183,6 +183,8 @@ func newPipe(uid int) ([2]int, error) {
 
 // Close gives up our copies of the descriptors. It is called once the process has
 // been forked, or could not be.
+//
+//go:noinline
 func (o *Output) Close() {
 	for _, fd := range o.owned {
 		unix.Close(fd)

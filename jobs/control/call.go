@@ -110,6 +110,8 @@ func (c *Call) put(a answer) {
 }
 
 // finish is for the connection: nothing of the call will be written any more.
+//
+//go:noinline
 func (c *Call) finish() {
 	if c.progress.Swap(over) == answered && c.server.unwritten.Add(-1) == 0 {
 		select {

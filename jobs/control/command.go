@@ -98,6 +98,8 @@ var commands = [...]command{
 }
 
 // lookUp returns what is known of a command; nil when there is none of that name.
+//
+//go:noinline
 func lookUp(name string) *command {
 	for i := range commands {
 		if commands[i].name == name {

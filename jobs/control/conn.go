@@ -228,6 +228,8 @@ func (c *conn) post(call *Call) bool {
 }
 
 // leave tells the supervisor that nobody waits for call any more.
+//
+//go:noinline
 func (c *conn) leave(call *Call) bool {
 	call.finish()
 	c.post(&Call{Cancels: call})
@@ -236,6 +238,8 @@ func (c *conn) leave(call *Call) bool {
 
 // waitHangUp waits until the client has gone, or until the read deadline. A client
 // that has only shut down its sending side still waits for the answer.
+//
+//go:noinline
 func (c *conn) waitHangUp() error {
 	return c.raw.Read(func(fd uintptr) bool {
 		// POLLHUP comes unasked (poll(2)), and the poller wakes us at every change.

@@ -176,6 +176,8 @@ func (m *Machine) classEnv(c *class) environ.Env {
 }
 
 // instance returns the instance of that name, or nil.
+//
+//go:noinline
 func (c *class) instance(name string) *job {
 	if i, ok := c.place(name); ok {
 		return c.instances[i]

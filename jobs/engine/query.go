@@ -6,6 +6,7 @@ import (
 	"tend/jobs/event"
 )
 
+//go:noinline
 func (j *job) stat() jobs.Status {
 	s := jobs.Status{Job: j.class.name, Instance: j.name, Goal: j.goal, State: j.state}
 	for p, pid := range j.pids {
@@ -174,6 +175,8 @@ type Condition struct {
 }
 
 // Missing returns, by name, the classes with start on that have never started.
+//
+//go:noinline
 func (m *Machine) Missing() []Condition {
 	var missing []Condition
 	for _, c := range m.byName {

@@ -27,6 +27,7 @@ func (e Env) Lookup(key string) (string, bool) {
 	return "", false
 }
 
+//go:noinline
 func (e Env) index(key string) int {
 	for i, entry := range e {
 		if len(entry) > len(key) && entry[len(key)] == '=' && entry[:len(key)] == key {

@@ -188,6 +188,8 @@ func (o *Operator) write(b *strings.Builder) {
 }
 
 // String returns the argument as it was written, without quotes.
+//
+//go:noinline
 func (a *Arg) String() string {
 	switch {
 	case a.Raw != "":

@@ -130,6 +130,8 @@ type Object interface {
 }
 
 // Append appends o as one JSON object, without a newline.
+//
+//go:noinline
 func Append(b []byte, o Object) []byte {
 	c := Codec{text: b}
 	c.Object(o)

@@ -174,6 +174,7 @@ func (t *Tree) end() (changes []Change, problems []error) {
 	return changes, problems
 }
 
+//go:noinline
 func (t *Tree) touch(j *job) {
 	if !j.touched {
 		j.touched = true

@@ -35,6 +35,7 @@ type usageError struct{ text string }
 
 func (e *usageError) Error() string { return e.text }
 
+//go:noinline
 func usage(text string) error { return &usageError{text} }
 
 // errSilent is a failure of which all is said already.

@@ -45,6 +45,8 @@ func (a *array) end(err error) error {
 }
 
 // stream makes a request whose reply goes on, and prints at once.
+//
+//go:noinline
 func (p *program) stream(req *control.Request, fn func(*control.Response) error) error {
 	return p.each(req, func(r *control.Response) error {
 		if r.Lost > 0 && !p.opts.json {
