@@ -70,6 +70,8 @@ func (m *Machine) Class(name string) (*jobs.Class, bool) {
 }
 
 // Classes returns all registered definitions by name.
+//
+//go:noinline
 func (m *Machine) Classes() []*jobs.Class {
 	list := make([]*jobs.Class, len(m.byName))
 	for i, c := range m.byName {

@@ -29,9 +29,9 @@ func (p *program) help(string) error {
 // helpColumn is where the text of an option or command begins.
 const helpColumn = 30
 
-func (p *program) writeOptions(b *strings.Builder, table []option) {
+func (p *program) writeOptions(b *strings.Builder, table []*option) {
 	b.WriteString("\nOptions:\n")
-	for _, t := range [...][]option{table, p.globals} {
+	for _, t := range [...][]*option{table, p.globals} {
 		for _, o := range t {
 			if o.help == "" {
 				continue

@@ -26,7 +26,7 @@ type program struct {
 	cmd    *command // nil until it is known
 
 	commands []command
-	globals  []option
+	globals  []*option
 	tty      bool // stderr is a terminal
 }
 
@@ -54,7 +54,7 @@ func Names() []string {
 func Main(prog string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{
 		name: prog, stdout: bufio.NewWriter(stdout), stderr: stderr,
-		commands: newCommands(), globals: newGlobals(),
+		commands: commands, globals: globals,
 	}
 	if f, ok := stderr.(*os.File); ok {
 		_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)

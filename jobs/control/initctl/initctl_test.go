@@ -264,7 +264,7 @@ func TestEveryCommandHasHelp(t *testing.T) {
 	if status != 0 {
 		t.Fatalf("help: status %d", status)
 	}
-	for _, c := range newCommands() {
+	for _, c := range commands {
 		if !strings.Contains(list, "\n  "+c.name+" ") && !strings.Contains(list, "\n  "+c.name+"\n") {
 			t.Errorf("help does not list %s", c.name)
 		}

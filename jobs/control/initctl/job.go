@@ -5,25 +5,23 @@ import (
 )
 
 // change is start, stop and restart.
-func change(verb string) func(*program, []string) error {
-	return func(p *program, args []string) error {
-		req := &control.Request{Command: verb, NoWait: p.opts.noWait}
-		if err := target(req, args); err != nil {
-			return err
-		}
-		// A job that waits for its own change would wait for itself.
-		if req.Instance != nil {
-			req.NoWait = true
-		}
-		r, err := p.ask(req)
-		if err != nil {
-			return err
-		}
-		if r.Status != nil {
-			p.print(r.Status.String())
-		}
-		return nil
+func change(p *program, args []string) error {
+	req := &control.Request{Command: p.cmd.name, NoWait: p.opts.noWait}
+	if err := target(req, args); err != nil {
+		return err
 	}
+	// A job that waits for its own change would wait for itself.
+	if req.Instance != nil {
+		req.NoWait = true
+	}
+	r, err := p.ask(req)
+	if err != nil {
+		return err
+	}
+	if r.Status != nil {
+		p.print(r.Status.String())
+	}
+	return nil
 }
 
 func reload(p *program, args []string) error {

@@ -10,27 +10,28 @@ import (
 	"tend/jobs/control"
 )
 
-func shutdownOptions() []option {
-	return []option{
-		flag('r', "", "runlevel 6", func(o *options) *bool { return &o.reboot }),
-		flag('h', "", "runlevel 0 (the default)", func(o *options) *bool { return &o.poweroff }),
-		flag('H', "", "runlevel 0, INIT_HALT=HALT", func(o *options) *bool { return &o.halt }),
-		flag('P', "", "runlevel 0, INIT_HALT=POWEROFF", func(o *options) *bool { return &o.poweroff }),
-		flag('c', "", "cancel a shutdown that waits for its time", func(o *options) *bool { return &o.cancel }),
-		flag('k', "", "do nothing: there is nobody to be warned", func(o *options) *bool { return &o.warnOnly }),
-		number(0, "exit-code", "N", "the exit status of the container", func(o *options) **int { return &o.exitCode }),
-	}
+// exitCodeOption gives the exit status of the container.
+var exitCodeOption = option{
+	long: "exit-code", arg: "N", help: "the exit status of the container", number: func(o *options) **int { return &o.exitCode },
 }
 
-func haltOptions() []option {
-	return []option{
-		flag('f', "force", "kill everything at once", func(o *options) *bool { return &o.force }),
-		flag('p', "poweroff", "accepted for compatibility", func(o *options) *bool { return &o.poweroff }),
-		flag('n', "no-sync", "accepted for compatibility", func(o *options) *bool { return new(bool) }),
-		flag('d', "no-wtmp", "accepted for compatibility", func(o *options) *bool { return new(bool) }),
-		flag('w', "wtmp-only", "do nothing: there is no wtmp", func(o *options) *bool { return &o.wtmpOnly }),
-		number(0, "exit-code", "N", "the exit status of the container", func(o *options) **int { return &o.exitCode }),
-	}
+var shutdownOptions = []*option{
+	{short: 'r', help: "runlevel 6", flag: func(o *options) *bool { return &o.reboot }},
+	{short: 'h', help: "runlevel 0 (the default)", flag: func(o *options) *bool { return &o.poweroff }},
+	{short: 'H', help: "runlevel 0, INIT_HALT=HALT", flag: func(o *options) *bool { return &o.halt }},
+	{short: 'P', help: "runlevel 0, INIT_HALT=POWEROFF", flag: func(o *options) *bool { return &o.poweroff }},
+	{short: 'c', help: "cancel a shutdown that waits for its time", flag: func(o *options) *bool { return &o.cancel }},
+	{short: 'k', help: "do nothing: there is nobody to be warned", flag: func(o *options) *bool { return &o.warnOnly }},
+	&exitCodeOption,
+}
+
+var haltOptions = []*option{
+	{short: 'f', long: "force", help: "kill everything at once", flag: func(o *options) *bool { return &o.force }},
+	{short: 'p', long: "poweroff", help: compatible, flag: func(o *options) *bool { return &o.poweroff }},
+	{short: 'n', long: "no-sync", help: compatible, flag: nothing},
+	{short: 'd', long: "no-wtmp", help: compatible, flag: nothing},
+	{short: 'w', long: "wtmp-only", help: "do nothing: there is no wtmp", flag: func(o *options) *bool { return &o.wtmpOnly }},
+	&exitCodeOption,
 }
 
 func shutdown(p *program, args []string) error {
@@ -97,17 +98,20 @@ func delayUntil(when string, now time.Time) (int, error) {
 }
 
 // halt is reboot, halt and poweroff.
-func halt(level, kind string) func(*program, []string) error {
-	return func(p *program, _ []string) error {
-		if p.opts.wtmpOnly {
-			return nil
-		}
-		req := &control.Request{Command: control.CmdShutdown, Runlevel: level, Halt: kind, Force: p.opts.force}
-		if kind == "HALT" && p.opts.poweroff {
-			req.Halt = "POWEROFF"
-		}
-		return p.end(req)
+func halt(p *program, _ []string) error {
+	if p.opts.wtmpOnly {
+		return nil
 	}
+	req := &control.Request{Command: control.CmdShutdown, Runlevel: "0", Force: p.opts.force}
+	switch {
+	case p.cmd.name == "reboot":
+		req.Runlevel = "6"
+	case p.cmd.name == "halt" && !p.opts.poweroff:
+		req.Halt = "HALT"
+	default:
+		req.Halt = "POWEROFF"
+	}
+	return p.end(req)
 }
 
 // telinit emits the event runlevel and does not wait for what follows from it.
