@@ -389,6 +389,7 @@ func (s *Supervisor) exited(e reaper.Exit) {
 	owner := reaper.Owner(t.job)
 	if r := s.runs[t.job]; r != nil && r.inherits && t.process == jobs.Main {
 		in.Heir = s.reaper.Heir(owner, e.PID)
+		in.Grandchild = in.Heir != 0 && s.reaper.Grandchild(in.Heir, e.PID)
 	}
 	in.Left = len(s.reaper.Left(owner)) > 0
 	if r := s.runs[t.job]; r != nil && t.process == jobs.Main {

@@ -101,7 +101,7 @@ func describe(in engine.Input) string {
 	case engine.SpawnFailed:
 		name, about, numbers = "SpawnFailed", in.Err, []int{int(in.Job), int(in.Process), in.PID, in.Status}
 	case engine.Exited:
-		name, numbers = "Exited", []int{in.PID, in.Code, int(in.Sig), bit(in.Core), in.Heir, bit(in.Left)}
+		name, numbers = "Exited", []int{in.PID, in.Code, int(in.Sig), bit(in.Core), in.Heir, bit(in.Grandchild), bit(in.Left)}
 	case engine.Stopped:
 		name, numbers = "Stopped", []int{in.PID, int(in.Sig)}
 	case engine.Continued:

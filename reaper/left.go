@@ -212,6 +212,19 @@ func (r *Reaper) bestHeir(fits func(*found) bool, old int) *found {
 	return best
 }
 
+// Grandchild tells whether old, which has ended, had forked twice to make pid: pid is
+// in a session whose leader is neither of them and has ended.
+func (r *Reaper) Grandchild(pid, old int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p, err := r.proc.stat(pid)
+	if err != nil || p.SID == pid || p.SID == old || p.SID <= 1 || p.SID == ownSession() {
+		return false
+	}
+	leader, err := r.proc.stat(p.SID)
+	return err == unix.ENOENT || err == unix.ESRCH || err == nil && leader.gone()
+}
+
 // isChild says whether p is an unreaped child of ours now.
 func (r *Reaper) isChild(p Proc) bool {
 	again, err := r.proc.stat(p.PID)

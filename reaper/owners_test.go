@@ -98,13 +98,15 @@ func TestHeirs(t *testing.T) {
 		name, script string
 		// hidden daemons do not show their environment.
 		hidden bool
+		// twice says that it takes two forks to make it.
+		twice bool
 	}{
 		{name: "one fork", script: "sh -c 'echo $$ >FILE; exec sleep 100' &"},
 		{name: "fork and setsid", script: "setsid sh -c 'echo $$ >FILE; exec sleep 100' &"},
-		{name: "double fork", script: "setsid sh -c '(sh -c \"echo \\$\\$ >FILE; exec sleep 100\" &)' ; true"},
+		{name: "double fork", script: "setsid sh -c '(sh -c \"echo \\$\\$ >FILE; exec sleep 100\" &)' ; true", twice: true},
 		{name: "after other commands", script: "true; sleep 0.01; ls >/dev/null; setsid sh -c 'echo $$ >FILE; exec sleep 100' & sleep 0.1"},
 		{name: "beside a helper", script: "sleep 50 & setsid sh -c 'echo $$ >FILE; exec sleep 100' & sleep 0.1"},
-		{name: "without marks", script: "setsid env -i /bin/sh -c '(echo $$ >/dev/null; exec env -i /bin/sh -c \"echo \\$\\$ >FILE; exec sleep 100\") & sleep 0.1' & sleep 0.05", hidden: true},
+		{name: "without marks", script: "setsid env -i /bin/sh -c '(echo $$ >/dev/null; exec env -i /bin/sh -c \"echo \\$\\$ >FILE; exec sleep 100\") & sleep 0.1' & sleep 0.05", hidden: true, twice: true},
 	}
 	for i, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -118,6 +120,7 @@ func TestHeirs(t *testing.T) {
 			}
 			want, got := waitFile(t, file), 0
 			until(t, "heir", func() bool { r.Refresh(); got = r.Heir(owner, main); return got == want })
+			until(t, "its kinship", func() bool { return r.Grandchild(got, main) == tt.twice })
 			r.ExpectHeir(owner, false)
 			if err := r.Track(owner, got); err != nil {
 				t.Fatalf("Track: %v", err)
@@ -178,6 +181,9 @@ func TestHeirsOfHiddenEnvironment(t *testing.T) {
 	}
 	if got := r.Heir(1, first); got != firstHeir {
 		t.Errorf("Heir(1) = %d, want %d", got, firstHeir)
+	}
+	if r.Grandchild(firstHeir, first) {
+		t.Errorf("Grandchild(%d) = true for a child", firstHeir)
 	}
 	// A name of its own is no hindrance where nobody else's process has ended.
 	third, thirdHeir := daemon(3, "gamma", "delta")

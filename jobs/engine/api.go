@@ -144,6 +144,8 @@ type Exited struct {
 	// there is none. It is looked for when the exited process is the main process
 	// of a job with "expect fork" or "expect daemon" (design of expect).
 	Heir int
+	// Grandchild says that main has forked twice to make Heir.
+	Grandchild bool
 	// Left says that other live processes of the job were found.
 	Left bool
 }

@@ -62,7 +62,7 @@ func (m *Machine) follow(j *job, in Exited) bool {
 		if j.def.Expect == jobs.ExpectFork {
 			m.advise(j, "main has forked twice: \"expect daemon\" fits")
 		}
-	case j.def.Expect == jobs.ExpectFork || j.handed:
+	case j.def.Expect == jobs.ExpectFork || j.handed || in.Grandchild:
 		m.advance(j)
 	default:
 		j.handed = true

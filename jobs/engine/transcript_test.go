@@ -122,7 +122,7 @@ func play(src string) (out string, err error) {
 //	start|stop|restart|reload [-n] NAME [KEY=VALUE…]
 //	in NAME start|stop|restart              from inside the job NAME
 //	emit [-n] [--partial] [--from JOB] [--fds N,N] EVENT [KEY=VALUE…]
-//	exit NAME [PROCESS] STATUS|SIGNAL [heir] [left]
+//	exit NAME [PROCESS] STATUS|SIGNAL [heir|grandchild] [left]
 //	stopped NAME, notify NAME [main]        SIGSTOP, READY=1
 //	pass DURATION                           lets time pass
 //	skip DURATION                           the same, but nobody could run
@@ -271,6 +271,9 @@ func (p *player) exit(args []string) error {
 		case "heir":
 			p.pid++
 			in.Heir = p.pid
+		case "grandchild":
+			p.pid++
+			in.Heir, in.Grandchild = p.pid, true
 		case "left":
 			p.left[id] = append(p.left[id], "")
 		case "left-stubborn":
