@@ -39,9 +39,9 @@ func confinement(a engine.Spawn) (profile string, groups []jobs.CGroup, err erro
 	if profile, err = environ.Expand(a.Class.AppArmorSwitch, a.Env.Lookup); err != nil {
 		return "", nil, err
 	}
-	own := strings.ReplaceAll(a.Class.Name, "/", "_")
+	own := strings.Join(strings.Split(a.Class.Name, "/"), "_")
 	if a.Instance != "" {
-		own += "-" + strings.ReplaceAll(a.Instance, "/", "_")
+		own += "-" + strings.Join(strings.Split(a.Instance, "/"), "_")
 	}
 	own = "upstart/" + own
 	env := a.Env.Set("UPSTART_CGROUP=" + own)

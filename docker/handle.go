@@ -207,7 +207,7 @@ func parseSignal(text string) (unix.Signal, bool) {
 	if n, err := strconv.Atoi(text); err == nil {
 		return unix.Signal(n), n >= 1 && n <= 64
 	}
-	name := strings.ToUpper(text)
+	name := jobs.Upper(text)
 	if !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name
 	}

@@ -4,6 +4,7 @@ import (
 	"io"
 	"os"
 	"path"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -84,7 +85,9 @@ func copySelf(to string) error {
 	if err != nil {
 		return err
 	}
-	part, err := os.CreateTemp(path.Dir(to), ".tend-")
+	name := path.Join(path.Dir(to), ".tend-"+strconv.Itoa(os.Getpid()))
+	_ = os.Remove(name) // of an earlier run that was killed
+	part, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o700)
 	if err != nil {
 		return err
 	}

@@ -114,7 +114,7 @@ type option struct {
 
 // env returns the name of the option's environment form.
 func (p *option) env() string {
-	return "TEND_" + strings.ToUpper(strings.ReplaceAll(p.long, "-", "_"))
+	return "TEND_" + jobs.Upper(strings.Join(strings.Split(p.long, "-"), "_"))
 }
 
 // options is in the order of the usage text. Help and version have no environment form:
@@ -375,7 +375,7 @@ func (o *Options) setFromEnviron(p *option, v string) error {
 		}
 		o.Verbosity = min(n, LevelDebug)
 	case p.flag != nil:
-		switch strings.ToLower(v) {
+		switch jobs.Lower(v) {
 		case "1", "true", "yes", "on":
 			p.flag(o)
 		case "0", "false", "no", "off":
@@ -586,7 +586,7 @@ func setParentDeath(o *Options, v string) string {
 		o.ParentDeath = syscall.Signal(n)
 		return ""
 	}
-	name := strings.ToUpper(v)
+	name := jobs.Upper(v)
 	if !strings.HasPrefix(name, "SIG") {
 		name = "SIG" + name
 	}

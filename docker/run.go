@@ -104,8 +104,7 @@ const flushTime = 500 * time.Millisecond
 // report logs problems of job files and tells whether one of them is an error.
 func report(log *console.Log, problems []error) (broken bool) {
 	for _, err := range problems {
-		var e *conf.Error
-		if errors.As(err, &e) && e.Warning {
+		if e, ok := errors.AsType[*conf.Error](err); ok && e.Warning {
 			log.Warning().Msg(err.Error())
 			continue
 		}

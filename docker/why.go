@@ -141,12 +141,13 @@ func (e *explanation) output(job, instance string) {
 }
 
 func printable(l console.Line) string {
-	return strings.Map(func(c rune) rune {
-		if c < ' ' && c != '\t' || c == 0x7f {
-			return -1
+	var b []byte
+	for _, c := range []byte(l.Text) {
+		if c >= ' ' && c != 0x7f || c == '\t' {
+			b = append(b, c)
 		}
-		return c
-	}, l.Text)
+	}
+	return string(b)
 }
 
 // startOn explains the start condition, term by term.

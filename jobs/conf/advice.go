@@ -1,6 +1,10 @@
 package conf
 
-import "strings"
+import (
+	"strings"
+
+	"tend/jobs"
+)
 
 // formerly says what to write instead of words of other releases and systems.
 var formerly = [...]struct{ word, hint string }{
@@ -57,7 +61,7 @@ func nearest(word string, names ...string) string {
 	}
 	best, least := "", max((len(word)+1)/4, 1)
 	for _, name := range names {
-		if d := distance(strings.ToLower(word), name); d <= least && (best == "" || d < least) {
+		if d := distance(jobs.Lower(word), name); d <= least && (best == "" || d < least) {
 			best, least = name, d
 		}
 	}

@@ -3,6 +3,7 @@ package conf
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"tend/jobs"
@@ -90,8 +91,8 @@ func (f *file) recover() {
 	case atNextStanza:
 		f.pos = f.begin
 		for f.nextLine(); f.off < len(f.src); f.nextLine() {
-			words := bytes.Fields(f.restOfLine())
-			if len(words) > 0 && f.knows(string(words[0])) {
+			words := strings.Fields(string(f.restOfLine()))
+			if len(words) > 0 && f.knows(words[0]) {
 				return
 			}
 		}
@@ -99,9 +100,9 @@ func (f *file) recover() {
 		// A script whose first line is wrong is skipped as a whole.
 		if f.line == f.begin.line {
 			f.pos = f.begin
-			words := bytes.Fields(f.restOfLine())
+			words := strings.Fields(string(f.restOfLine()))
 			f.skipLine()
-			if len(words) > 0 && string(words[0]) == "script" || len(words) > 1 && string(words[1]) == "script" {
+			if len(words) > 0 && words[0] == "script" || len(words) > 1 && words[1] == "script" {
 				start := f.pos
 				if _, ok := f.block(); !ok {
 					f.pos = start

@@ -1,7 +1,6 @@
 package conf
 
 import (
-	"bytes"
 	"time"
 
 	"tend/jobs"
@@ -380,8 +379,8 @@ func (f *file) signal(lo int64) signal {
 	n, ok := parseInt(t.text)
 	if !ok || n < lo || n > maxSignal {
 		hint := "expected a name or 1 to 64"
-		if _, ok := signalNumber(string(bytes.ToUpper(t.text))); ok {
-			hint += "; did you mean " + string(bytes.ToUpper(t.text)) + "?"
+		if _, ok := signalNumber(jobs.Upper(string(t.text))); ok {
+			hint += "; did you mean " + jobs.Upper(string(t.text)) + "?"
 		}
 		f.illegal(t, "Illegal signal status, expected integer", hint)
 	}

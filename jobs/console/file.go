@@ -49,7 +49,7 @@ func (c *Console) logPath(k jobKey) string {
 	if k.instance != "" {
 		name += "-" + k.instance
 	}
-	name = strings.ReplaceAll(name, "/", "_")
+	name = strings.Join(strings.Split(name, "/"), "_")
 	if len(name) > maxBase {
 		sum := "-" + strconv.FormatUint(hash(name), 16)
 		name = name[:wholeRunes([]byte(name[:maxBase-len(sum)]))] + sum

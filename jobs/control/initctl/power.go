@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"tend/jobs"
 	"tend/jobs/control"
 )
 
@@ -137,7 +138,7 @@ func telinit(p *program, args []string) error {
 	if prev == "" {
 		prev = "N"
 	}
-	env := append([]string{"RUNLEVEL=" + strings.ToUpper(level), "PREVLEVEL=" + prev}, p.opts.env...)
+	env := append([]string{"RUNLEVEL=" + jobs.Upper(level), "PREVLEVEL=" + prev}, p.opts.env...)
 	_, err = p.ask(&control.Request{Command: control.CmdEmit, Event: "runlevel", Env: env, NoWait: true})
 	return err
 }
