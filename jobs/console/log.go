@@ -120,6 +120,8 @@ type Entry struct {
 	job, instance      string
 	signal, event      string
 	state, goal        string
+
+	_ [0]func() // not to be compared: the code for that weighs 1,000 bytes
 }
 
 // Job names the instance that the entry is about.
