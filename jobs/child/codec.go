@@ -20,8 +20,9 @@ func (w *writer) uint(n uint64) { w.b = binary.AppendUvarint(w.b, n) }
 
 //go:noinline
 func (w *writer) string(s string) { w.uint(uint64(len(s))); w.b = append(w.b, s...) }
+
 //go:noinline
-func (w *writer) bool(v bool)     { w.uint(map[bool]uint64{true: 1}[v]) }
+func (w *writer) bool(v bool) { w.uint(map[bool]uint64{true: 1}[v]) }
 func (w *writer) strings(l []string) {
 	w.uint(uint64(len(l)))
 	for _, s := range l {

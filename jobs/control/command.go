@@ -35,9 +35,9 @@ const (
 type access uint8
 
 const (
-	// forAdmin: root and tend's own uid. The zero value, so that a command that is
-	// added without thought is not open to everyone.
-	forAdmin access = iota
+	// Root and tend's own uid. It is the zero value, so that a command that is added
+	// without thought is not open to everyone.
+	_ access = iota
 	// forOwner: also a process of the job that the command is about.
 	forOwner
 	// forAll: everyone.

@@ -317,14 +317,12 @@ func TestSlowRequestIsGivenUp(t *testing.T) {
 
 func TestManyConnectionsHarmNobody(t *testing.T) {
 	s := supervise(t, usualTimeouts, usual)
-	var conns []*net.UnixConn
 	for range 2200 {
 		c, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: s.Address, Net: "unix"})
 		if err != nil {
 			need.Skip(t, "2200 connections: %v", err)
 		}
 		defer c.Close()
-		conns = append(conns, c)
 	}
 	s.answersVersion(t)
 	s.admins.mu.Lock()
@@ -406,13 +404,11 @@ func TestClientThatNeverReads(t *testing.T) {
 	limits := usualTimeouts
 	limits.write = 100 * time.Millisecond
 	s := supervise(t, limits, usual)
-	var conns []*net.UnixConn
 	for range 3 * maxLarge {
 		c := s.raw(t)
 		if _, err := io.WriteString(c, `{"v":1,"command":"list"}`+"\n"); err != nil {
 			t.Fatal(err)
 		}
-		conns = append(conns, c)
 	}
 	s.answersVersion(t)
 	until(t, "all of them are dropped", func() bool {

@@ -83,7 +83,6 @@ type chaos struct {
 	requests engine.RequestID
 	open     map[engine.RequestID]bool
 	present  map[engine.JobID]bool
-	answered map[engine.JobID]map[jobs.Process]bool // a Spawn without an answer
 	down     bool
 	fds      map[int]bool
 	lastFD   int

@@ -483,7 +483,7 @@ func (p *player) print(a engine.Action) {
 	case engine.EssentialEnded:
 		line = fmt.Sprintf("essential %s ended: %s, status %d", jobs.InstanceName(a.Job, a.Instance), a.Text, a.Status)
 	case engine.Halted:
-		line = fmt.Sprint("halted")
+		line = "halted"
 		for _, s := range a.Stuck {
 			line += fmt.Sprintf(", %s %s process (%d) is stuck", s.Job, s.Process, s.PID)
 		}
