@@ -84,6 +84,8 @@ func (l *Log) Error() *Entry { return l.At(Error) }
 func (l *Log) Warning() *Entry { return l.At(Warning) }
 
 // Notice begins an entry of the default level: starts, ends, failures.
+//
+//go:noinline
 func (l *Log) Notice() *Entry { return l.At(Notice) }
 
 // Info begins an entry about a goal, a state or an event.

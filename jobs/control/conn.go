@@ -69,6 +69,8 @@ func newConn(s *Server, p *pool, fd int, peer Peer) (*conn, error) {
 }
 
 // hangUp ends the connection; its goroutine notices.
+//
+//go:noinline
 func (c *conn) hangUp() { c.file.Close() }
 
 // serve is the life of a connection.

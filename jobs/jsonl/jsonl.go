@@ -22,6 +22,8 @@ func AppendString(b []byte, s string) []byte {
 }
 
 // Quote returns s as a JSON string, for messages.
+//
+//go:noinline
 func Quote(s string) string { return string(AppendString(nil, s)) }
 
 // AppendText appends text as the inside of a JSON string. Bytes that are no UTF-8
@@ -301,6 +303,8 @@ func (c *Codec) PtrString(name string, v **string) {
 func (c *Codec) Strings(name string, v *[]string) { c.strings(name, v, false) }
 
 // OptStrings is Strings unless there is none.
+//
+//go:noinline
 func (c *Codec) OptStrings(name string, v *[]string) { c.strings(name, v, len(*v) == 0) }
 
 func (c *Codec) strings(name string, v *[]string, zero bool) {
