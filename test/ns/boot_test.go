@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -91,7 +92,24 @@ func startBooted(t *testing.T, jobs map[string]string, args ...string) *containe
 		attr:   func(a *syscall.SysProcAttr) { a.Cloneflags |= unix.CLONE_NEWNET },
 	})
 	ct.outHas("booted\n")
+	ct.settle()
 	return ct
+}
+
+// quiet is how long nothing may change until all has happened that will happen. It is
+// more than the two seconds after which tend takes a daemon as it is.
+const quiet = 3 * time.Second
+
+// settle waits until no job changes its state any more.
+func (ct *container) settle() {
+	ct.t.Helper()
+	last, since := "", time.Now()
+	ct.eventually("an end of changes", func() bool {
+		if now, _ := ct.ctl("list"); now != last {
+			last, since = now, time.Now()
+		}
+		return time.Since(since) >= quiet
+	})
 }
 
 // conditions is what has become of the conditions of jobs.
