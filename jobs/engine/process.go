@@ -190,6 +190,9 @@ func (m *Machine) mainExited(j *job, in Exited, normal bool) {
 	case byItself:
 		m.setGoal(j, jobs.Stop)
 		if !j.def.Task {
+			if in.Left && !status && j.def.Expect == jobs.ExpectNone {
+				m.advise(j, "main has ended and left processes running, which are not watched: \"expect fork\" fits")
+			}
 			m.endEssential(j, m.mainFailure(in).reason)
 		}
 	}
