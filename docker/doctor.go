@@ -13,6 +13,7 @@ import (
 
 	"tend/jobs/control"
 	"tend/jobs/file"
+	"tend/jobs/number"
 	"tend/reaper/self"
 )
 
@@ -128,7 +129,7 @@ var usefulCapabilities = []struct {
 
 func findCapabilities(effective string) finding {
 	f := finding{subject: "capabilities", fact: "unknown: /proc/self/status cannot be read"}
-	bits, err := strconv.ParseUint(effective, 16, 64)
+	bits, err := number.Uint(effective, 16, 64)
 	if err != nil {
 		return f
 	}
@@ -160,7 +161,7 @@ func findLimits() []finding {
 	if used != "" {
 		pids.fact += ", " + used + " in use"
 	}
-	if n, err := strconv.Atoi(limit); err == nil && n < pidsNeeded {
+	if n, err := number.Int(limit); err == nil && n < pidsNeeded {
 		pids.cost = "fewer than " + strconv.Itoa(pidsNeeded) + ": not every job can be started"
 	}
 	memory := readCgroup("memory", "memory.max")
@@ -168,7 +169,7 @@ func findLimits() []finding {
 		memory = readCgroup("memory", "memory.limit_in_bytes")
 	}
 	// Version 1 writes "no limit" as the greatest multiple of the page size.
-	if n, err := strconv.ParseUint(memory, 10, 64); err == nil {
+	if n, err := number.Uint(memory, 10, 64); err == nil {
 		if memory = strconv.FormatUint(n>>20, 10) + " MiB"; n > 1<<60 {
 			memory = "max"
 		}

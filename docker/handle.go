@@ -16,6 +16,7 @@ import (
 	"tend/jobs/environ"
 	"tend/jobs/event"
 	"tend/jobs/jsonl"
+	"tend/jobs/number"
 )
 
 // handle carries out the request of a client, or forgets one whose client has gone.
@@ -204,7 +205,7 @@ func (s *Supervisor) signalJob(call *control.Call) {
 
 // parseSignal reads the name of a signal, with or without SIG, or its number.
 func parseSignal(text string) (unix.Signal, bool) {
-	if n, err := strconv.Atoi(text); err == nil {
+	if n, err := number.Int(text); err == nil {
 		return unix.Signal(n), n >= 1 && n <= 64
 	}
 	name := jobs.Upper(text)

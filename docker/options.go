@@ -1,7 +1,6 @@
 package docker
 
 import (
-	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"tend/jobs"
 	"tend/jobs/environ"
 	"tend/jobs/jsonl"
+	"tend/jobs/number"
 )
 
 // BootMode says which events boot emits.
@@ -341,7 +341,7 @@ func (o *Options) readEnviron(env environ.Env, given []given) error {
 	if v, ok := env.Lookup("TINI_VERBOSITY"); ok {
 		// tini counts from 0, fatal errors only, with 1 as its default, and reads
 		// what is no number as 0.
-		n, _ := strconv.Atoi(v)
+		n, _ := number.Int(v)
 		if o.Verbosity = min(n-1, LevelDebug); o.Verbosity < LevelNotice {
 			o.Verbosity = LevelError
 		}
@@ -369,7 +369,7 @@ func (o *Options) setFromEnviron(p *option, v string) error {
 	}
 	switch {
 	case p.long == "verbose":
-		n, err := strconv.Atoi(v)
+		n, err := number.Int(v)
 		if err != nil || n < 0 || n > 3 {
 			return bad("a number from 0 to 3")
 		}
@@ -505,8 +505,8 @@ const maxSeconds = 1 << 31
 
 func setSeconds(to *time.Duration, v string) string {
 	whole, fraction, _ := strings.Cut(v, ".")
-	n, err := strconv.ParseUint(whole, 10, 32)
-	parts, fractionErr := strconv.ParseUint((fraction + "000000000")[:max(9, len(fraction))], 10, 32)
+	n, err := number.Uint(whole, 10, 32)
+	parts, fractionErr := number.Uint((fraction + "000000000")[:max(9, len(fraction))], 10, 32)
 	if err != nil || fractionErr != nil || n > maxSeconds {
 		return "a number of seconds"
 	}
@@ -521,7 +521,7 @@ func setStopTimeout(o *Options, v string) string {
 
 func setZeroed(o *Options, v string) string {
 	for _, one := range strings.Split(v, ",") {
-		n, err := strconv.ParseUint(one, 10, 8)
+		n, err := number.Uint(one, 10, 8)
 		if err != nil {
 			return "an exit status from 0 to 255"
 		}
@@ -549,16 +549,16 @@ func setLogMaxSize(o *Options, v string) string {
 		digits = v[:i]
 		shift = map[byte]int{'k': 10, 'm': 20, 'g': 30}[v[i]|0x20]
 	}
-	n, err := strconv.ParseInt(digits, 10, 32)
-	if err != nil || n < 0 {
+	n, err := number.Uint(digits, 10, 31)
+	if err != nil {
 		return "a size in bytes, or with the suffix k, M or G"
 	}
-	o.LogMaxSize = n << shift
+	o.LogMaxSize = int64(n) << shift
 	return ""
 }
 
 func setLogFiles(o *Options, v string) string {
-	n, err := strconv.Atoi(v)
+	n, err := number.Int(v)
 	if err != nil || n < 1 || n > 1000 {
 		return "a number from 1 to 1000"
 	}
@@ -582,7 +582,7 @@ func setJobOutput(o *Options, v string) string {
 
 // setParentDeath takes a signal as SIGTERM, TERM or a number.
 func setParentDeath(o *Options, v string) string {
-	if n, err := strconv.Atoi(v); err == nil && n >= 1 && n <= 64 {
+	if n, err := number.Int(v); err == nil && n >= 1 && n <= 64 {
 		o.ParentDeath = syscall.Signal(n)
 		return ""
 	}

@@ -11,6 +11,7 @@ import (
 	"tend/jobs/control"
 	"tend/jobs/engine"
 	"tend/jobs/file"
+	"tend/jobs/number"
 )
 
 // How long, and how often, it is looked whether a process has died of its reload
@@ -70,7 +71,7 @@ func diesOf(pid int, sig unix.Signal) bool {
 	for _, field := range []string{"\nSigCgt:", "\nSigIgn:", "\nSigBlk:"} {
 		_, rest, ok := bytes.Cut(data, []byte(field))
 		line, _, _ := bytes.Cut(rest, []byte("\n"))
-		mask, err := strconv.ParseUint(string(bytes.TrimSpace(line)), 16, 64)
+		mask, err := number.Uint(string(bytes.TrimSpace(line)), 16, 64)
 		if !ok || err != nil || mask&(1<<(sig-1)) != 0 {
 			return false
 		}

@@ -137,6 +137,17 @@ func number10(b []byte) (n int, ok bool) {
 	return 0, false
 }
 
+// decimal reads a whole word of digits.
+func decimal(word []byte) (n int64, ok bool) {
+	for _, c := range word {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, len(word) > 0
+}
+
 // read returns the content of /proc/PID/name, at most max bytes of it. It is valid
 // until the next call.
 func (f *procFS) read(pid int, name string, max int) ([]byte, error) {
@@ -193,9 +204,11 @@ func parseStat(b []byte) (p Proc, err error) {
 	field, next := 3, 0
 	for _, word := range bytes.Fields(b[end+2:]) {
 		if numbers[next].field == field {
-			if numbers[next].value, err = strconv.ParseInt(string(word), 10, 64); err != nil {
+			n, ok := decimal(word)
+			if !ok {
 				return p, unix.EINVAL
 			}
+			numbers[next].value = n
 			if next++; next == len(numbers) {
 				break
 			}

@@ -3,12 +3,13 @@ package child
 import (
 	"encoding/hex"
 	"os"
-	"strconv"
 	"strings"
 	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"tend/jobs/number"
 )
 
 // Notify is a socket of the sd_notify protocol (sd_notify(3)). Each run of a job
@@ -120,7 +121,7 @@ func parseNotify(text string) (m Message) {
 		case "STATUS":
 			m.Status = value
 		case "MAINPID":
-			if pid, err := strconv.Atoi(value); err == nil && pid > 1 {
+			if pid, err := number.Int(value); err == nil && pid > 1 {
 				m.MainPID = pid
 			}
 		}

@@ -10,6 +10,7 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/environ"
+	"tend/jobs/number"
 )
 
 // stageName is argv[0] of the second stage.
@@ -35,7 +36,7 @@ func IsStage2(args []string) bool { return len(args) == 2 && args[0] == stageNam
 func Stage2(args []string) int {
 	// Nice, profile and credentials are a thread's; exec keeps those of its caller.
 	runtime.LockOSThread()
-	at, err := strconv.Atoi(args[1])
+	at, err := number.Int(args[1])
 	if err != nil || at < 3 {
 		return exitStatus
 	}

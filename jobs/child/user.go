@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/environ"
+	"tend/jobs/number"
 )
 
 // identity is whom a process runs as.
@@ -112,7 +113,7 @@ func find(text string, fits func([]string) bool) []string {
 
 // parseID accepts what the kernel does but for -1, which means "unchanged".
 func parseID(text string) (int, bool) {
-	n, err := strconv.ParseUint(text, 10, 32)
+	n, err := number.Uint(text, 10, 32)
 	return int(uint32(n)), err == nil && n != 1<<32-1 && text[0] != '+'
 }
 

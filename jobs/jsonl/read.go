@@ -2,9 +2,10 @@ package jsonl
 
 import (
 	"errors"
-	"strconv"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"tend/jobs/number"
 )
 
 // maxDepth bounds how deep objects and lists may lie in one another. What we know is
@@ -179,7 +180,7 @@ func (c *Codec) readInt() int {
 		c.wrong("a number")
 		return 0
 	}
-	n, err := strconv.Atoi(c.number())
+	n, err := number.Int(c.number())
 	if err != nil {
 		c.wrong("an integer in range")
 	}
@@ -306,7 +307,7 @@ func (c *Codec) hex() rune {
 		c.fail(errSyntax)
 		return 0
 	}
-	n, err := strconv.ParseUint(string(c.text[c.at:c.at+4]), 16, 16)
+	n, err := number.Uint(string(c.text[c.at:c.at+4]), 16, 16)
 	if err != nil {
 		c.fail(errSyntax)
 		return 0

@@ -1,11 +1,11 @@
 package self
 
 import (
+	"bytes"
 	"io"
 	"math"
 	"os"
 	"runtime"
-	"strconv"
 	"strings"
 )
 
@@ -69,8 +69,14 @@ func readNumber(path string) (int, bool) {
 	if err != nil {
 		return 0, false
 	}
-	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
-	return n, err == nil
+	n, digits := 0, bytes.TrimSpace(b)
+	for _, c := range digits {
+		if c < '0' || c > '9' || n >= math.MaxInt32/10 {
+			return 0, false
+		}
+		n = n*10 + int(c-'0')
+	}
+	return n, len(digits) > 0
 }
 
 // readFile is os.ReadFile, which brings os.FileInfo and time zones into the program.

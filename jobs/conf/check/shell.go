@@ -11,6 +11,7 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/conf"
+	"tend/jobs/number"
 )
 
 // shellPath is the shell that runs scripts, or "" when there is none.
@@ -108,7 +109,7 @@ func shellError(text string) (line int, msg string) {
 	text, _, _ = strings.Cut(text, "\n")
 	msg = text
 	for _, part := range strings.Split(text, ": ") {
-		n, err := strconv.Atoi(strings.TrimPrefix(part, "line "))
+		n, err := number.Int(strings.TrimPrefix(part, "line "))
 		if err == nil && n > 0 {
 			_, msg, _ = strings.Cut(text, part+": ")
 			return n, msg

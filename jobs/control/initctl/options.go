@@ -1,8 +1,9 @@
 package initctl
 
 import (
-	"strconv"
 	"strings"
+
+	"tend/jobs/number"
 )
 
 // options is what all options set; every command looks at its own.
@@ -40,7 +41,7 @@ func (o *option) take(p *program, value string) error {
 	case o.flag != nil:
 		*o.flag(&p.opts) = true
 	case o.number != nil:
-		n, err := strconv.Atoi(value)
+		n, err := number.Int(value)
 		if err != nil || n < 0 {
 			return usage("illegal number: " + value)
 		}

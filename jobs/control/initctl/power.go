@@ -9,6 +9,7 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/control"
+	"tend/jobs/number"
 )
 
 // exitCodeOption gives the exit status of the container.
@@ -82,8 +83,8 @@ func delayUntil(when string, now time.Time) (int, error) {
 		return 0, nil
 	}
 	if hours, minutes, ok := strings.Cut(when, ":"); ok {
-		h, hErr := strconv.ParseUint(hours, 10, 8)
-		m, mErr := strconv.ParseUint(minutes, 10, 8)
+		h, hErr := number.Uint(hours, 10, 8)
+		m, mErr := number.Uint(minutes, 10, 8)
 		if hErr != nil || mErr != nil || h > 23 || m > 59 {
 			return 0, usage("illegal time value: " + when)
 		}
@@ -91,7 +92,7 @@ func delayUntil(when string, now time.Time) (int, error) {
 		const day = 24 * 60 * 60
 		return (int(h*60+m)*60 - int(now.Unix()%day) + day) % day, nil
 	}
-	n, err := strconv.ParseUint(strings.TrimPrefix(when, "+"), 10, 20)
+	n, err := number.Uint(strings.TrimPrefix(when, "+"), 10, 20)
 	if err != nil {
 		return 0, usage("illegal time value: " + when)
 	}
