@@ -96,7 +96,7 @@ func Run(o *Options, sigs <-chan os.Signal, others func(realTime bool)) int {
 }
 
 // afterBoot is when a container has usually settled.
-const afterBoot = time.Second
+const afterBoot = 200 * time.Millisecond
 
 // flushTime is how long output that is still in pipes may take at the end.
 const flushTime = 500 * time.Millisecond
@@ -185,7 +185,12 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 	}
 	s.tellOuter("READY=1")
 	// What reading the files and starting everything took is not needed again.
-	s.timers.add(s.now()+afterBoot, func() { go debug.FreeOSMemory() })
+	s.timers.add(s.now()+afterBoot, func() {
+		go func() {
+			debug.FreeOSMemory()
+			self.ReleaseText()
+		}()
+	})
 	s.settled()
 }
 

@@ -75,7 +75,7 @@ func busy() {
 	for range 3 {
 		go func() {
 			for range 20 {
-				ts := unix.Timespec{Nsec: int64(time.Millisecond)}
+				ts := unix.NsecToTimespec(int64(time.Millisecond))
 				unix.Nanosleep(&ts, nil)
 			}
 			done <- true
