@@ -119,6 +119,10 @@ func start(t *testing.T, c config) *container {
 	}()
 	t.Cleanup(func() {
 		if !ct.ended() {
+			// Unshare's signal at its own death does not outlive every exec.
+			if ct.pid != 0 {
+				_ = unix.Kill(ct.pid, unix.SIGKILL)
+			}
 			_ = ct.cmd.Process.Kill()
 			<-ct.done
 		}
