@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/jobs"
 	"tend/jobs/control"
 	"tend/jobs/file"
 	"tend/jobs/number"
@@ -41,7 +42,7 @@ func Doctor(w io.Writer) int {
 		width = max(width, len(f.subject))
 	}
 	for _, f := range all {
-		line := f.subject + strings.Repeat(" ", width-len(f.subject)+2) + f.fact
+		line := f.subject + jobs.Fill(' ', width-len(f.subject)+2) + f.fact
 		if f.cost != "" {
 			line += "; " + f.cost
 		}

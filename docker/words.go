@@ -40,7 +40,7 @@ func decimal(d time.Duration, places int) string {
 	if places == 0 {
 		return digits
 	}
-	digits = strings.Repeat("0", max(0, places+1-len(digits))) + digits
+	digits = jobs.Fill('0', places+1-len(digits)) + digits
 	return digits[:len(digits)-places] + "." + digits[len(digits)-places:]
 }
 

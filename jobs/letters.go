@@ -21,3 +21,14 @@ func changed(s string, first, last byte) string {
 	}
 	return string(b)
 }
+
+// Fill returns n times the byte c, for columns; none when n is negative.
+//
+//go:noinline
+func Fill(c byte, n int) string {
+	var b []byte
+	for range n {
+		b = append(b, c)
+	}
+	return string(b)
+}

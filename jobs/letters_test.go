@@ -16,6 +16,9 @@ func TestLetters(t *testing.T) {
 	if got, want := Lower(string(ascii)), strings.ToLower(string(ascii)); got != want {
 		t.Errorf("Lower: %q, want %q", got, want)
 	}
+	if got := Fill('x', 3) + Fill('y', 0) + Fill('z', -1); got != "xxx" {
+		t.Errorf("Fill: %q", got)
+	}
 	if got := Upper("é\xff") + Lower("É\xff"); got != "é\xffÉ\xff" {
 		t.Errorf("other letters become %q", got)
 	}

@@ -2,7 +2,6 @@ package console
 
 import (
 	"bytes"
-	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -33,11 +32,13 @@ func label(k jobKey) string {
 	return string(b)
 }
 
+const spaces = "                " // maxPad of them
+
 // appendPrefix appends "LABEL | " padded to width.
 func appendPrefix(b []byte, label string, width int) []byte {
 	b = append(b, label...)
 	if n := width - utf8.RuneCountInString(label); n > 0 {
-		b = append(b, strings.Repeat(" ", n)...)
+		b = append(b, spaces[:n]...)
 	}
 	return append(b, " | "...)
 }

@@ -8,20 +8,43 @@ import (
 	"bytes"
 	"encoding/binary"
 	"io"
+	"math"
 	"os"
+	"slices"
 	"sort"
 
 	"golang.org/x/sys/unix"
 )
 
 // Read returns all of a file.
-func Read(path string) ([]byte, error) {
+func Read(path string) ([]byte, error) { return ReadSome(path, math.MaxInt) }
+
+// ReadSome returns a file up to a size: of a longer one more than most bytes, but not
+// all.
+func ReadSome(path string, most int) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(f)
+	return Rest(f, most)
+}
+
+// Rest is ReadSome for what has not been read of an open file.
+func Rest(f *os.File, most int) ([]byte, error) {
+	data := make([]byte, 0, 4<<10)
+	for len(data) <= most {
+		data = slices.Grow(data, 1)
+		n, err := f.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return data, err
+		}
+	}
+	return data, nil
 }
 
 // Exists tells whether there is something at a path.

@@ -77,6 +77,15 @@ func TestRead(t *testing.T) {
 	if err != nil || len(got) != len(text) || !Exists(path) {
 		t.Errorf("%d bytes, %v", len(got), err)
 	}
+	for _, most := range []int{0, 1, 4095, 4096, 50_000, 99_999, 100_000, 200_000} {
+		got, err := ReadSome(path, most)
+		if err != nil || len(got) <= most && len(got) != len(text) {
+			t.Errorf("ReadSome of %d: %d bytes, %v", most, len(got), err)
+		}
+	}
+	if got, err := ReadSome(path, 1000); err != nil || len(got) > 10_000 {
+		t.Errorf("ReadSome of 1000: %d bytes, %v", len(got), err)
+	}
 	if got, err := Read("/proc/self/status"); err != nil || len(got) == 0 {
 		t.Errorf("/proc: %d bytes, %v", len(got), err)
 	}

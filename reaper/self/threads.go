@@ -2,7 +2,6 @@ package self
 
 import (
 	"bytes"
-	"io"
 	"math"
 	"os"
 	"runtime"
@@ -79,12 +78,15 @@ func readNumber(path string) (int, bool) {
 	return n, len(digits) > 0
 }
 
-// readFile is os.ReadFile, which brings os.FileInfo and time zones into the program.
+// readFile reads a small file. It is not os.ReadFile, which brings os.FileInfo and time
+// zones into the program.
 func readFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(f)
+	buf := make([]byte, 4<<10) // the kernel makes files such as these in one read
+	n, err := f.Read(buf)
+	return buf[:n], err
 }

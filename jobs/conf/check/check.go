@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"tend/jobs"
 	"tend/jobs/conf"
 	"tend/jobs/jsonl"
 )
@@ -176,8 +177,8 @@ func (c *checker) write(w io.Writer) {
 		io.WriteString(w, "  "+strconv.Itoa(f.line)+":"+strconv.Itoa(f.column)+": "+f.severity+": "+f.message+"\n")
 		if line, ok := c.line(file, f.line); ok {
 			number := strconv.Itoa(f.line)
-			number = strings.Repeat(" ", max(0, numberWidth-len(number))) + number
-			io.WriteString(w, number+" | "+line+"\n"+strings.Repeat(" ", len(number))+" | "+caret(line, f.column, f.width)+"\n")
+			number = jobs.Fill(' ', numberWidth-len(number)) + number
+			io.WriteString(w, number+" | "+line+"\n"+jobs.Fill(' ', len(number))+" | "+caret(line, f.column, f.width)+"\n")
 		}
 	}
 	errors, warnings := c.count()
@@ -212,7 +213,7 @@ func caret(line string, column, width int) string {
 		}
 		b.WriteRune(r)
 	}
-	b.WriteString(strings.Repeat("^", max(len([]rune(word)), 1)))
+	b.WriteString(jobs.Fill('^', max(len([]rune(word)), 1)))
 	return b.String()
 }
 

@@ -3,8 +3,6 @@ package check
 import (
 	"cmp"
 	"errors"
-	"io"
-	"os"
 	filepath "path" // which does the same here, with less
 	"slices"
 	"sort"
@@ -119,14 +117,10 @@ func (c *checker) read(path string) ([]byte, bool) {
 	if _, ok := c.order[path]; !ok {
 		c.order[path] = len(c.order)
 	}
-	f, err := os.Open(path)
+	src, err := file.ReadSome(path, conf.MaxSize)
 	if err == nil {
-		defer f.Close()
-		var src []byte
-		if src, err = io.ReadAll(io.LimitReader(f, conf.MaxSize+1)); err == nil {
-			c.sources[path] = src
-			return src, true
-		}
+		c.sources[path] = src
+		return src, true
 	}
 	c.found(&conf.Error{File: path, Line: 1, Column: 1, Msg: "cannot read the file: " + cause(err).Error()})
 	return nil, false

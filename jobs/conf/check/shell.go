@@ -11,6 +11,7 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/conf"
+	"tend/jobs/file"
 	"tend/jobs/number"
 )
 
@@ -87,7 +88,7 @@ func syntax(shell, script string) (string, error) {
 	if _, err := out.Seek(0, io.SeekStart); err != nil {
 		return "", err
 	}
-	text, err := io.ReadAll(io.LimitReader(out, 64<<10))
+	text, err := file.Rest(out, 64<<10)
 	if len(text) == 0 {
 		return "sh -n ended with status " + strconv.Itoa(status.ExitStatus()), err
 	}

@@ -1,6 +1,10 @@
 package initctl
 
-import "strings"
+import (
+	"strings"
+
+	"tend/jobs"
+)
 
 // help is the option --help.
 func (p *program) help(string) error {
@@ -58,13 +62,11 @@ func (p *program) writeOptions(b *strings.Builder, table []*option) {
 }
 
 func writeEntry(b *strings.Builder, left, text string) {
-	b.WriteString(left)
-	if len(left) < helpColumn {
-		b.WriteString(strings.Repeat(" ", helpColumn-len(left)))
-	} else {
-		b.WriteString("\n" + strings.Repeat(" ", helpColumn))
+	if len(left) >= helpColumn {
+		b.WriteString(left + "\n")
+		left = ""
 	}
-	b.WriteString(text + "\n")
+	b.WriteString(left + jobs.Fill(' ', helpColumn-len(left)) + text + "\n")
 }
 
 // listCommands is the command help.

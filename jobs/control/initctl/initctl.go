@@ -4,7 +4,6 @@
 package initctl
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"os"
@@ -20,7 +19,7 @@ import (
 // program is one run of a client.
 type program struct {
 	name   string // as messages show it
-	stdout *bufio.Writer
+	stdout *output
 	stderr io.Writer
 	opts   options
 	cmd    *command // nil until it is known
@@ -53,7 +52,7 @@ func Names() []string {
 // the name of a command is that command; any other is initctl.
 func Main(prog string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	p := &program{
-		name: prog, stdout: bufio.NewWriter(stdout), stderr: stderr,
+		name: prog, stdout: &output{to: stdout}, stderr: stderr,
 		commands: commands, globals: globals,
 	}
 	if f, ok := stderr.(*os.File); ok {
@@ -62,7 +61,7 @@ func Main(prog string, args []string, stdin io.Reader, stdout, stderr io.Writer)
 	}
 	err := p.main(args)
 	// What was printed before an error comes before it.
-	if flushErr := p.stdout.Flush(); err == nil && flushErr != nil {
+	if flushErr := p.stdout.flush(); err == nil && flushErr != nil {
 		err = flushErr
 	}
 	return p.report(err)
@@ -115,14 +114,36 @@ func (p *program) report(err error) int {
 	return 1
 }
 
+// output gathers what is printed, for few writes, and keeps the first error of them.
+type output struct {
+	to   io.Writer
+	text []byte
+	err  error
+}
+
+func (o *output) write(text string) {
+	o.text = append(o.text, text...)
+	if len(o.text) >= 4<<10 {
+		_ = o.flush() // the error is kept
+	}
+}
+
+func (o *output) flush() error {
+	if len(o.text) > 0 && o.err == nil {
+		_, o.err = o.to.Write(o.text)
+	}
+	o.text = o.text[:0]
+	return o.err
+}
+
 // print prints a line of normal output.
 func (p *program) print(line string) {
 	if p.opts.quiet {
 		return
 	}
 	// Errors stay with the writer; Main finds them when it flushes.
-	_, _ = p.stdout.WriteString(line)
-	_ = p.stdout.WriteByte('\n')
+	p.stdout.write(line)
+	p.stdout.write("\n")
 }
 
 // printJSON prints o on a line.

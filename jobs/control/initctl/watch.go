@@ -28,7 +28,7 @@ func (a *array) add(o jsonl.Object) {
 	a.n++
 	if !a.p.opts.quiet {
 		// Errors stay with the writer, as those of print.
-		_, _ = a.p.stdout.Write(jsonl.Append([]byte(lead), o))
+		a.p.stdout.write(string(jsonl.Append([]byte(lead), o)))
 	}
 }
 
@@ -55,7 +55,7 @@ func (p *program) stream(req *control.Request, fn func(*control.Response) error)
 		if err := fn(r); err != nil {
 			return err
 		}
-		return p.stdout.Flush()
+		return p.stdout.flush()
 	})
 }
 
