@@ -8,9 +8,11 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -99,12 +101,65 @@ func TestStopTimeoutOfCommand(t *testing.T) {
 // TestStoppedCommand: a command stopped by a signal is still there, and goes on.
 func TestStoppedCommand(t *testing.T) {
 	c, _ := startCommandProcess(t, "--", "/bin/sh", "-c", `trap "exit 9" USR1; echo ready; while :; do sleep 0.01; done`)
-	for _, s := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU, syscall.SIGCONT, syscall.SIGUSR1} {
+	command := childOf(t, c.Process.Pid)
+	t.Cleanup(func() { syscall.Kill(command, syscall.SIGKILL) })
+	// Signals that come together are delivered by number, so each is waited for.
+	for _, s := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
 		c.Process.Signal(s)
 	}
+	untilState(t, command, func(state byte) bool { return state == 'T' })
+	c.Process.Signal(syscall.SIGCONT)
+	untilState(t, command, func(state byte) bool { return state != 'T' })
+	c.Process.Signal(syscall.SIGUSR1)
 	c.Wait()
 	if got := c.ProcessState.ExitCode(); got != 9 {
 		t.Errorf("exit status %d, want 9", got)
+	}
+}
+
+// childOf returns the child of a process that has one.
+func childOf(t *testing.T, parent int) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Skipf("/proc: %v", err)
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if _, ppid := stateOf(pid); ppid == parent {
+			return pid
+		}
+	}
+	t.Fatalf("process %d has no child", parent)
+	return 0
+}
+
+// stateOf returns the state of a process and its parent, zeros when it is gone
+// (proc_pid_stat(5)).
+func stateOf(pid int) (state byte, ppid int) {
+	stat, _ := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	if len(fields) < 2 {
+		return 0, 0
+	}
+	ppid, _ = strconv.Atoi(fields[1])
+	return fields[0][0], ppid
+}
+
+func untilState(t *testing.T, pid int, is func(state byte) bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); ; {
+		state, _ := stateOf(pid)
+		if is(state) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("process %d is in state %c", pid, state)
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
 

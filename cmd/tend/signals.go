@@ -9,14 +9,14 @@ import (
 	"tend/reaper"
 )
 
-// urgent are the signals that would end a program in Go which has not subscribed to them,
-// and those that ask for a stop. To subscribe to faults costs nothing: the runtime ends us
-// when another process sends one of them and nobody has subscribed; a real fault of ours is
-// a panic in any case.
+// urgent are the signals that would end or stop a program in Go which has not subscribed
+// to them, those that ask for a stop, and those that are sent to programs as soon as they
+// run. To subscribe to faults costs nothing: the runtime ends us when another process
+// sends one of them and nobody has subscribed; a real fault of ours is a panic in any case.
 var (
 	faults = []os.Signal{unix.SIGSEGV, unix.SIGBUS, unix.SIGFPE, unix.SIGILL, unix.SIGTRAP, unix.SIGSTKFLT, unix.SIGSYS}
-	urgent = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGABRT, unix.SIGPWR, unix.Signal(37)}
-	soon   = []os.Signal{unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH}
+	urgent = []os.Signal{unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGHUP, unix.SIGABRT, unix.SIGPWR, unix.Signal(37),
+		unix.SIGUSR1, unix.SIGUSR2, unix.SIGWINCH, unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU}
 )
 
 // firstRealTime is the lowest real-time signal that Catchable lists.
@@ -33,7 +33,6 @@ func subscribe() (c chan os.Signal, others func(realTime bool)) {
 	signal.Notify(c, faults...)
 	signal.Notify(c, urgent...)
 	return c, func(realTime bool) {
-		signal.Notify(c, soon...)
 		for _, s := range reaper.Catchable() {
 			if realTime || s.(unix.Signal) < firstRealTime {
 				signal.Notify(c, s)
