@@ -45,10 +45,11 @@ func TestOrphansAreReaped(t *testing.T) {
 		t.Errorf("exit = %+v, want owner 1 and status 0", e)
 	}
 	used := cpu() - began
-	// A machine that is busy with other things may keep us from running: one good
-	// run of three will do.
-	peak := 1000
-	for try := 0; try < 3 && peak > 100; try++ {
+	// How many gather depends on what else the machine does, so the bound is wide;
+	// the benchmarks have the figure of a quiet machine. One good run of three will do.
+	const bound = n / 10
+	peak := n
+	for try := 0; try < 3 && peak > bound; try++ {
 		before := r.Reaped()
 		main = spawn(t, r, 1, doubleForks(n/2))
 		peak = 0
@@ -61,8 +62,8 @@ func TestOrphansAreReaped(t *testing.T) {
 			t.Errorf("%d processes are left, want only ourselves", n)
 		}
 	}
-	if peak > 100 {
-		t.Errorf("%d processes at the peak, want at most 100", peak)
+	if peak > bound {
+		t.Errorf("%d processes at the peak, want at most %d", peak, bound)
 	}
 	t.Logf("%d orphans, %d processes at the peak, %v CPU per 1000", r.Reaped(), peak, used/(n/2/1000))
 }
