@@ -1,3 +1,9 @@
+// The number of processors is set by package self, so the runtime need not read the control
+// group's limit before main, nor look for a new one from time to time.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Tend is a tiny static init for containers; see tend(8). Called by the name of one of
 // Upstart's programs it is that program.
 package main
