@@ -1,7 +1,6 @@
-// The number of processors is set by package self, so the runtime need not read the control
-// group's limit before main, nor look for a new one from time to time.
+// The number of processors is set by package self; where it is right from the start the
+// runtime would else go on to look for a new one, and change it.
 //
-//go:debug containermaxprocs=0
 //go:debug updatemaxprocs=0
 
 // Tend is a tiny static init for containers; see tend(8). Called by the name of one of
