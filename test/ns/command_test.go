@@ -238,7 +238,7 @@ func TestSubreaper(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ct := start(t, config{shared: true, env: tt.env,
-				args: append(tt.args, "--", "/bin/sh", "-c", "(sleep 1000 & exit 0); sleep 1000")})
+				args: append(tt.args, "--", "/bin/sh", "-c", "(sleep 1000 & exit 0); exec sleep 1000")})
 			ct.eventually("an adopted child", func() bool { return len(ct.children()) > 1 })
 			if s := ct.err.String(); s != "" {
 				t.Errorf("stderr %q, want nothing", s)
