@@ -106,10 +106,10 @@ func TestStoppedCommand(t *testing.T) {
 	// Signals that come together are delivered by number, so each is waited for.
 	for _, s := range []syscall.Signal{syscall.SIGTSTP, syscall.SIGTTIN, syscall.SIGTTOU} {
 		c.Process.Signal(s)
+		untilState(t, command, func(state byte) bool { return state == 'T' })
+		c.Process.Signal(syscall.SIGCONT)
+		untilState(t, command, func(state byte) bool { return state != 'T' })
 	}
-	untilState(t, command, func(state byte) bool { return state == 'T' })
-	c.Process.Signal(syscall.SIGCONT)
-	untilState(t, command, func(state byte) bool { return state != 'T' })
 	c.Process.Signal(syscall.SIGUSR1)
 	c.Wait()
 	if got := c.ProcessState.ExitCode(); got != 9 {
@@ -151,15 +151,19 @@ func stateOf(pid int) (state byte, ppid int) {
 
 func untilState(t *testing.T, pid int, is func(state byte) bool) {
 	t.Helper()
-	for end := time.Now().Add(20 * time.Second); ; {
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
 		state, _ := stateOf(pid)
 		if is(state) {
 			return
 		}
-		if time.Now().After(end) {
+		select {
+		case <-look.C:
+		case <-deadline:
 			t.Fatalf("process %d is in state %c", pid, state)
 		}
-		time.Sleep(time.Millisecond)
 	}
 }
 
