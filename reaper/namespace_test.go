@@ -98,7 +98,7 @@ func until(t testing.TB, what string, cond func() bool) {
 
 // pause lets others run between two looks at a condition.
 func pause() {
-	ts := unix.Timespec{Nsec: int64(time.Millisecond)}
+	ts := unix.NsecToTimespec(int64(time.Millisecond))
 	unix.Nanosleep(&ts, nil)
 }
 
