@@ -50,13 +50,13 @@ const Unlimited = ^uint64(0)
 type Command struct {
 	// Text is the raw rest of an exec stanza or the text of a script block.
 	Text string
-	// Script says that Text is a script.
-	Script bool
 	// Argv, when not nil, is executed as it is, without a shell and whatever Text
 	// says. No job file can write it; COMMAND beside jobs is run by it.
 	Argv []string
 	// Line is the line of the stanza, from 1.
-	Line int
+	Line int32
+	// Script says that Text is a script.
+	Script bool
 }
 
 // Limit is one resource limit (setrlimit(2)).
@@ -77,14 +77,19 @@ type ExitStatus struct {
 	Signal syscall.Signal // 0: an exit code
 }
 
+// About is what a job file says for people only.
+type About struct{ Description, Author, Version string }
+
 // Class is what a job file (and its override) defines. It is immutable once it
-// has been parsed; a changed file makes a new Class.
+// has been parsed; a changed file makes a new Class. There may be thousands: what
+// is small lies together, and what few have costs no more than a pointer.
 type Class struct {
 	Name     string // path below the configuration directory, without .conf
 	Path     string // file it was read from, empty for one made by the program
 	Override string // file that was applied on top, if any
 
-	Description, Author, Version, Usage string
+	About *About // nil when there is nothing
+	Usage string
 
 	StartOn, StopOn *event.Operator // nil when there is none
 	Instance        string          // before expansion; empty: a single instance
@@ -97,22 +102,25 @@ type Class struct {
 	Task      bool
 	Essential bool
 	Debug     bool
+	Respawn   bool
+	Expect    Expect
+	KillScope KillScope
+	Console   Console
+	// Foreground runs main in tend's own session, in a process group of its own,
+	// as the owner of standard input and of the terminal. No job file can write it.
+	Foreground bool
 
-	Respawn         bool
 	RespawnLimit    int           // respawns per interval; 0: no limit
 	RespawnInterval time.Duration // 0: no limit
 	RespawnDelay    time.Duration
 	RespawnDelayMax time.Duration // 0: as RespawnDelay
 	NormalExit      []ExitStatus
 
-	Expect       Expect
 	StartTimeout time.Duration // 0: none
 	KillTimeout  time.Duration // 0: KILL at once
 	KillSignal   syscall.Signal
 	ReloadSignal syscall.Signal
-	KillScope    KillScope
 
-	Console  Console
 	Umask    int
 	Nice     *int // nil: inherited
 	OOMScore *int // nil: untouched
@@ -125,10 +133,6 @@ type Class struct {
 	AppArmorLoad   string // profile file to load before the job runs
 	AppArmorSwitch string // profile that main switches to, before expansion
 	CGroups        []CGroup
-
-	// Foreground runs main in tend's own session, in a process group of its own,
-	// as the owner of standard input and of the terminal. No job file can write it.
-	Foreground bool
 }
 
 // The defaults of a class (Upstart reference, section 2).

@@ -132,7 +132,7 @@ func TestCommandLine(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			argv, script := commandLine(&tt.command, tt.readable)
+			argv, script := commandLine(&tt.command, func() bool { return tt.readable })
 			if !reflect.DeepEqual(argv, tt.argv) || script != tt.script {
 				t.Errorf("commandLine = %q, %q, want %q, %q", argv, script, tt.argv, tt.script)
 			}

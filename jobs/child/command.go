@@ -31,8 +31,8 @@ const maxArg = 128 << 10
 const DefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/bin:/usr/sbin:/sbin:/bin"
 
 // commandLine returns what to execute for a command, and the script for descriptor
-// 9, if any. readable says whether the process will be able to open scriptPath.
-func commandLine(c *jobs.Command, readable bool) (argv []string, script string) {
+// 9, if any. openable says whether the process will be able to open scriptPath.
+func commandLine(c *jobs.Command, openable func() bool) (argv []string, script string) {
 	switch {
 	case c.Argv != nil:
 		return c.Argv, ""
@@ -47,7 +47,7 @@ func commandLine(c *jobs.Command, readable bool) (argv []string, script string) 
 	} else {
 		text = "exec " + text
 	}
-	if readable && (c.Script && strings.Contains(text, "\n") || len(text) >= maxArg) {
+	if (c.Script && strings.Contains(text, "\n") || len(text) >= maxArg) && openable() {
 		return []string{shell, "-e", scriptPath}, scriptPrelude + text + "\n"
 	}
 	return []string{shell, "-e", "-c", text, shell}, ""

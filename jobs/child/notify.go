@@ -5,10 +5,10 @@ import (
 	"os"
 	"strings"
 	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"tend/jobs/file"
 	"tend/jobs/number"
 )
 
@@ -71,7 +71,7 @@ func (n *Notify) Receive() (Message, error) {
 	var size, oobSize int
 	var errRead error
 	err := n.conn.Read(func(fd uintptr) bool {
-		size, oobSize, errRead = recvmsg(fd, buf, oob)
+		size, oobSize, errRead = file.Receive(int(fd), buf, oob)
 		return errRead != unix.EAGAIN && errRead != unix.EINTR
 	})
 	if err == nil {
@@ -92,21 +92,6 @@ func (n *Notify) Receive() (Message, error) {
 		}
 	}
 	return m, nil
-}
-
-// recvmsg is unix.Recvmsg without the sender's address. The code that tells addresses of
-// all families apart weighs 10,000 bytes.
-func recvmsg(fd uintptr, buf, oob []byte) (size, oobSize int, err error) {
-	iov := unix.Iovec{Base: &buf[0]}
-	iov.SetLen(len(buf))
-	msg := unix.Msghdr{Iov: &iov, Control: &oob[0]}
-	msg.SetIovlen(1)
-	msg.SetControllen(len(oob))
-	n, _, errno := unix.Syscall(unix.SYS_RECVMSG, fd, uintptr(unsafe.Pointer(&msg)), unix.MSG_CMSG_CLOEXEC)
-	if errno != 0 {
-		return 0, 0, errno
-	}
-	return int(n), int(msg.Controllen), nil
 }
 
 // parseNotify reads lines of KEY=VALUE; what is not known is ignored.

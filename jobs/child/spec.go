@@ -82,7 +82,7 @@ func New(c *jobs.Class, p jobs.Process, env environ.Env, o Options) *Spec {
 		Umask:      ownUmask,
 		Debug:      o.Debug && c.Debug,
 	}
-	s.Argv, s.Script = commandLine(c.Processes[p], canOpenScript(c, p))
+	s.Argv, s.Script = commandLine(c.Processes[p], func() bool { return canOpenScript(c, p) })
 	s.inherit(o.FDs)
 	if o.NotifySocket != "" {
 		s.Env = s.Env.Set("NOTIFY_SOCKET=" + o.NotifySocket)

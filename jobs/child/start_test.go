@@ -3,6 +3,7 @@ package child
 import (
 	"io"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -138,6 +139,11 @@ func TestNoDescriptorOfOurs(t *testing.T) {
 }
 
 func TestSignalsAreDefault(t *testing.T) {
+	// Ignored by whoever has started us, these stay so until they are subscribed to,
+	// which the program does first of all.
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, unix.SIGHUP, unix.SIGINT)
+	defer signal.Stop(caught)
 	for _, staged := range []bool{false, true} {
 		c := class("cat /proc/self/status", false)
 		if staged {
@@ -249,6 +255,7 @@ func TestDirectCostsNoSecondStage(t *testing.T) {
 }
 
 func BenchmarkBareForkExec(b *testing.B) {
+	b.ReportAllocs()
 	attr := &syscall.ProcAttr{Dir: "/", Env: path, Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true}}
 	for b.Loop() {
 		pid, err := syscall.ForkExec("/bin/true", []string{"true"}, attr)
@@ -261,6 +268,7 @@ func BenchmarkBareForkExec(b *testing.B) {
 }
 
 func benchmarkStart(b *testing.B, c *jobs.Class) {
+	b.ReportAllocs()
 	for b.Loop() {
 		s := New(c, jobs.Main, path, Options{Stdin: -1, Stdout: 1, Stderr: 2})
 		st, err := Start(s, func(fork func() (int, error)) (int, error) { return fork() })

@@ -19,7 +19,7 @@ func TestStanzas(t *testing.T) {
 	}{
 		{"", func(c *jobs.Class) {}},
 		{"description \"a b\"\nauthor me\nversion 1\nusage u", func(c *jobs.Class) {
-			c.Description, c.Author, c.Version, c.Usage = "a b", "me", "1", "u"
+			c.About, c.Usage = &jobs.About{Description: "a b", Author: "me", Version: "1"}, "u"
 		}},
 		{"usage a\nusage b", func(c *jobs.Class) { c.Usage = "b" }},
 		{"instance $A-$B", func(c *jobs.Class) { c.Instance = "$A-$B" }},
@@ -92,12 +92,12 @@ func TestStanzas(t *testing.T) {
 }
 
 func TestOverride(t *testing.T) {
-	base, err := Parse("x", "x.conf", []byte("start on a\nenv A=1\nlimit nofile 1 1\nlimit core 1 1\nexec one\ntask\nnormal exit 1\n"))
+	base, err := Parse("x", "x.conf", []byte("author a\nstart on a\nenv A=1\nlimit nofile 1 1\nlimit core 1 1\nexec one\ntask\nnormal exit 1\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	before := string(Format(base))
-	first, err := Apply(base, "x.override", []byte("manual\nenv B=2\nlimit core 2 2\nnormal exit 2\nexec two"))
+	first, err := Apply(base, "x.override", []byte("manual\nauthor b\nenv B=2\nlimit core 2 2\nnormal exit 2\nexec two"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,10 +108,10 @@ func TestOverride(t *testing.T) {
 	if first.Override != "x.override" || first.Path != "x.conf" || first.Name != "x" {
 		t.Errorf("files %s, %s", first.Path, first.Override)
 	}
-	if got, want := string(Format(first)), "env A=1\nenv B=2\ntask\nnormal exit 1\nnormal exit 2\nlimit core 2 2\nlimit nofile 1 1\nexec two\n"; got != want {
+	if got, want := string(Format(first)), "author b\nenv A=1\nenv B=2\ntask\nnormal exit 1\nnormal exit 2\nlimit core 2 2\nlimit nofile 1 1\nexec two\n"; got != want {
 		t.Errorf("first override:\n%swant\n%s", got, want)
 	}
-	if got, want := string(Format(second)), "start on a\nenv A=1\nenv C=3\ntask\nnormal exit 1\nnormal exit 3\nlimit core 1 1\nlimit nofile 1 1\nexec one\n"; got != want {
+	if got, want := string(Format(second)), "author a\nstart on a\nenv A=1\nenv C=3\ntask\nnormal exit 1\nnormal exit 3\nlimit core 1 1\nlimit nofile 1 1\nexec one\n"; got != want {
 		t.Errorf("second override:\n%swant\n%s", got, want)
 	}
 	if broken, err := Apply(base, "x.override", []byte("env D=4\nbogus\nexec three")); broken != nil || err == nil {

@@ -160,6 +160,19 @@ func (f *file) arg() token {
 // text reads an argument and returns a string of its own.
 func (f *file) text() string { return string(f.arg().text) }
 
+// about returns what the class says about itself, to be written to: a copy, as an
+// override does not change the class below it.
+//
+//go:noinline
+func (f *file) about() *jobs.About {
+	var a jobs.About
+	if f.class.About != nil {
+		a = *f.class.About
+	}
+	f.class.About = &a
+	return &a
+}
+
 // shared reads an argument that may be the same in many files.
 func (f *file) shared() string { return f.word(f.arg().text) }
 

@@ -15,9 +15,11 @@ import (
 func Format(class *jobs.Class) []byte {
 	f := formatter{}
 	def := jobs.NewClass("")
-	f.text("description", class.Description)
-	f.text("author", class.Author)
-	f.text("version", class.Version)
+	if about := class.About; about != nil {
+		f.text("description", about.Description)
+		f.text("author", about.Author)
+		f.text("version", about.Version)
+	}
 	f.text("usage", class.Usage)
 	f.expression("start on", class.StartOn)
 	f.expression("stop on", class.StopOn)

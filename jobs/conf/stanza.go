@@ -27,9 +27,9 @@ var stanzas = [...]stanza{
 	{name: "env", read: (*file).env},
 	{name: "export", read: func(f *file) { f.class.Export = f.args(f.class.Export); f.end() }},
 	{name: "instance", read: func(f *file) { f.class.Instance = f.shared(); f.end() }},
-	{name: "description", read: func(f *file) { f.class.Description = f.text(); f.end() }},
-	{name: "author", read: func(f *file) { f.class.Author = f.shared(); f.end() }},
-	{name: "version", read: func(f *file) { f.class.Version = f.shared(); f.end() }},
+	{name: "description", read: func(f *file) { f.about().Description = f.text(); f.end() }},
+	{name: "author", read: func(f *file) { f.about().Author = f.shared(); f.end() }},
+	{name: "version", read: func(f *file) { f.about().Version = f.shared(); f.end() }},
 	{name: "usage", read: func(f *file) { f.class.Usage = f.text(); f.end() }},
 	{name: "emits", read: func(f *file) { f.class.Emits = f.args(f.class.Emits); f.end() }},
 	{name: "task", read: func(f *file) { f.class.Task = true; f.end() }},
@@ -68,7 +68,7 @@ func (f *file) process(kind jobs.Process) {
 // exec reads a command line. It is kept as it is written, for the shell.
 func (f *file) exec(kind jobs.Process) {
 	t := f.next(endOfLine, false)
-	f.define(kind, &jobs.Command{Text: string(t.text), Line: f.begin.line})
+	f.define(kind, &jobs.Command{Text: string(t.text), Line: int32(f.begin.line)})
 	f.end()
 }
 
@@ -94,7 +94,7 @@ func (f *file) script(kind jobs.Process) {
 		f.report(f.pos, 0, "Unterminated block; script opened at "+f.place(f.begin))
 		return
 	}
-	f.define(kind, &jobs.Command{Text: text, Script: true, Line: f.begin.line})
+	f.define(kind, &jobs.Command{Text: text, Script: true, Line: int32(f.begin.line)})
 }
 
 func (f *file) start() {

@@ -2,7 +2,6 @@ package conf
 
 import (
 	"math"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -151,8 +150,11 @@ func resourceNames() []string {
 // setLimit puts l into the list, which is in the order of the numbers, in place of
 // an earlier limit of the same resource.
 func setLimit(list []jobs.Limit, l jobs.Limit) []jobs.Limit {
-	i, found := slices.BinarySearchFunc(list, l, func(a, b jobs.Limit) int { return a.Resource - b.Resource })
-	if found {
+	i := 0
+	for i < len(list) && list[i].Resource < l.Resource {
+		i++
+	}
+	if i < len(list) && list[i].Resource == l.Resource {
 		list[i] = l
 		return list
 	}

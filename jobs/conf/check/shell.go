@@ -37,10 +37,10 @@ func (c *checker) scripts(class *jobs.Class, path string, base *jobs.Class) []*c
 		}
 		text, err := syntax(c.shell, command.Text)
 		if err != nil {
-			found = append(found, &conf.Error{File: path, Line: command.Line, Column: 1, Warning: true, Msg: "cannot check the script: " + err.Error()})
+			found = append(found, &conf.Error{File: path, Line: int(command.Line), Column: 1, Warning: true, Msg: "cannot check the script: " + err.Error()})
 		} else if text != "" {
 			line, msg := shellError(text)
-			found = append(found, &conf.Error{File: path, Line: command.Line + line, Column: 1, Msg: jobs.Process(kind).String() + " script: " + msg})
+			found = append(found, &conf.Error{File: path, Line: int(command.Line) + line, Column: 1, Msg: jobs.Process(kind).String() + " script: " + msg})
 		}
 	}
 	return found
