@@ -128,6 +128,7 @@ func BenchmarkOpen(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		c.HandOver()
 		opening += time.Since(began)
 		o.Close()
 		c.Sync("bench", "", time.Minute) // or the reader would fall behind
@@ -147,6 +148,7 @@ func BenchmarkLines(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	c.HandOver()
 	defer o.Close()
 	line := append(bytes.Repeat([]byte{'x'}, 99), '\n')
 	b.SetBytes(int64(len(line)))
@@ -176,8 +178,16 @@ func benchConsole(b *testing.B, o Options, pipeSize int) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		c.HandOver()
 		if pipeSize > 0 {
-			o.pipes[stdout].fixed = true
+			c.Sync("bench", "", time.Minute) // the reader has the pipes now
+			c.mu.Lock()
+			for _, p := range c.pipes {
+				if p != nil {
+					p.fixed = true
+				}
+			}
+			c.mu.Unlock()
 			_, _ = unix.FcntlInt(uintptr(o.Stdout), unix.F_SETPIPE_SZ, pipeSize)
 		}
 		pid := benchWriter(b, o.Stdout)

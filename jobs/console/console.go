@@ -4,11 +4,12 @@
 //
 // Three threads do all of it, and exist from New on. The reader waits in epoll for
 // every pipe there is, and for nothing else; it formats whole lines into the buffer
-// of a sink, and writes the log files. Each sink (stdout, stderr; only one when both
-// are the same file) has a thread that writes its buffer out, since descriptors 0 to
-// 2 are shared with other programs and are never made non-blocking. When a sink's
-// buffer is full the reader leaves the pipes that go there alone until there is room:
-// their writers block, everything else goes on, and nothing is lost.
+// of a sink, and writes the log files. Its descriptors are its own, see handover.go.
+// Each sink (stdout, stderr; only one when both are the same file) has a thread that
+// writes its buffer out, since descriptors 0 to 2 are shared with other programs and
+// are never made non-blocking. When a sink's buffer is full the reader leaves the pipes
+// that go there alone until there is room: their writers block, everything else goes
+// on, and nothing is lost.
 //
 // The threads wait in the kernel (epoll, eventfd), never in Go's scheduler, so each
 // keeps its thread for good and none is made later.
@@ -69,8 +70,11 @@ type Console struct {
 	null  nullDevice
 
 	mu      sync.Mutex
-	pipes   []*pipe // by descriptor of the read end
-	live    int     // pipes in the table
+	pipes   []*pipe      // by descriptor of the read end, in the reader's table
+	unsent  []handedOver // for the reader, whose socket has no room
+	handed  []*pipe      // in that socket, in order
+	live    int          // pipes in the table and on their way
+	most    int          // of them
 	jobs    map[jobKey]*job
 	gone    goneJobs
 	width   int // of the longest label so far, within maxPad
@@ -98,7 +102,7 @@ func prepare(o Options) (*Console, error) {
 		o.Default = jobs.ConsoleLog
 	}
 	o.LogFiles = max(o.LogFiles, 1)
-	c := &Console{opts: o, jobs: make(map[jobKey]*job)}
+	c := &Console{opts: o, jobs: make(map[jobKey]*job), most: mostPipes()}
 	if err := c.rd.init(c); err != nil {
 		return nil, err
 	}
@@ -161,7 +165,11 @@ func (c *Console) Sync(jobName, instance string, timeout time.Duration) bool {
 // Flush waits until everything that is in the pipes and buffers has been written,
 // or until deadline; it tells which. It is for the moment before the end.
 func (c *Console) Flush(deadline time.Time) bool {
-	if !c.wait(request{flush: true}, deadline) {
+	c.mu.Lock()
+	ended := c.live == 0
+	c.mu.Unlock()
+	// Where no pipe is open all has been passed on.
+	if !ended && !c.wait(request{flush: true}, deadline) {
 		return false
 	}
 	ok := c.sinks[stdout].flush(deadline)
@@ -172,6 +180,7 @@ func (c *Console) Flush(deadline time.Time) bool {
 }
 
 func (c *Console) wait(r request, deadline time.Time) bool {
+	c.HandOver()
 	r.done = make(chan struct{})
 	if !c.rd.post(r) {
 		return false

@@ -19,6 +19,10 @@ import (
 // patience is how long a test waits for what must happen.
 const patience = 10 * time.Second
 
+// The first thread is that of the tests, or it might become a reader with a descriptor
+// table of its own, which /proc/self then shows.
+func init() { runtime.LockOSThread() }
+
 func TestMain(m *testing.M) {
 	if mode := os.Getenv("CONSOLE_TEST_HELPER"); mode != "" {
 		helper(mode)
@@ -171,6 +175,7 @@ func openProcess(t testing.TB, c *Console, job, instance string) *process {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.HandOver()
 	p := fromOutput(t, o)
 	t.Cleanup(p.exit)
 	return p
@@ -220,6 +225,7 @@ func spawn(t testing.TB, c *Console, job, mode string, env ...string) int {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.HandOver()
 	defer o.Close()
 	pid, err := startHelper(o, mode, env...)
 	if err != nil {
@@ -243,6 +249,7 @@ func TestLinesArePrefixed(t *testing.T) {
 	f.out.wants(t, "web | one\n")
 	long := openProcess(t, f.Console, "a-name-that-is-longer-than-16", "")
 	long.out("x\n")
+	f.out.wants(t, "web | one\na-name-that-is-longer-than-16 | x\n")
 	inst := openProcess(t, f.Console, "db", "blue")
 	web.out("o\n\n")
 	f.out.wants(t, "web | one\na-name-that-is-longer-than-16 | x\nweb              | two\nweb              | \n")
@@ -403,6 +410,7 @@ func TestStdoutIsReadFirst(t *testing.T) {
 			p := openProcess(t, c, "j", "")
 			p.err("err\n")
 			p.out("out\n")
+			c.rd.round() // takes the pipes
 			c.rd.round()
 			if got := c.Tail("j", "", 9); len(got) != 2 || got[0].Text != "out" || got[1].Text != "err" {
 				t.Errorf("read %v", got)

@@ -70,7 +70,7 @@ func hash(s string) uint64 {
 // kept, within bounds, and tried again with the next output; on a full disk it is
 // given up.
 func (r *reader) save(j *job, p *pipe, data []byte) {
-	f := &j.file
+	f := j.file
 	if f.mid != nil && f.mid != p {
 		data = append([]byte{'\n'}, data...)
 	}
@@ -88,7 +88,7 @@ func (r *reader) save(j *job, p *pipe, data []byte) {
 
 // saveKept writes what was kept for want of a file, and tells whether that worked.
 func (r *reader) saveKept(j *job) bool {
-	f := &j.file
+	f := j.file
 	n, err := r.append(j, f.kept)
 	if n > 0 {
 		r.saved -= n
@@ -161,7 +161,7 @@ func (r *reader) retryFiles() {
 // append writes data to the log file of j, which it opens and rotates as needed. It
 // returns how much was written.
 func (r *reader) append(j *job, data []byte) (done int, err error) {
-	f := &j.file
+	f := j.file
 	name := r.c.logPath(j.key)
 	if err := r.openFile(j, name+".log"); err != nil {
 		return 0, err
@@ -204,7 +204,7 @@ func linesWithin(data []byte, size int64) int {
 // openFile makes sure that the file of j is open and still has that name: deleted
 // and renamed files are left behind.
 func (r *reader) openFile(j *job, name string) error {
-	f := &j.file
+	f := j.file
 	var st unix.Stat_t
 	if f.fd >= 0 {
 		if unix.Stat(name, &st) == nil && uint64(st.Dev) == f.dev && uint64(st.Ino) == f.ino {
@@ -269,7 +269,7 @@ func makeDir(dir string) error {
 // rotate renames JOB.log to JOB.log.1, JOB.log.1 to JOB.log.2 and so on, and begins
 // a new file. With one file to keep, that is emptied.
 func (r *reader) rotate(j *job, name string) error {
-	f := &j.file
+	f := j.file
 	name += ".log"
 	if r.c.opts.LogFiles == 1 {
 		if err := unix.Ftruncate(f.fd, 0); err != nil {

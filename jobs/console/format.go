@@ -29,6 +29,9 @@ func label(k jobKey) string {
 	if len(b) > maxLabel {
 		b = b[:wholeRunes(b[:maxLabel])]
 	}
+	if string(b) == name {
+		return name // which is kept already
+	}
 	return string(b)
 }
 

@@ -38,11 +38,9 @@ type Output struct {
 	// controlling terminal (console owner).
 	Terminal bool
 
-	job     *job
-	process jobs.Process
-	raw     bool // passed on without a prefix, whatever the format
-	owned   []int
-	pipes   [2]*pipe // nil when nothing is read
+	job   *job
+	raw   bool // what is read is passed on without a prefix
+	owned []int
 }
 
 // smallPipesFrom is the number of pipes from which on new ones are made small, and
@@ -57,7 +55,7 @@ const (
 
 // Open makes the descriptors for a process. On an error nothing is left open.
 func (c *Console) Open(s Spec) (*Output, error) {
-	o := &Output{Stdin: -1, Stdout: -1, Stderr: -1, process: s.Process}
+	o := &Output{Stdin: -1, Stdout: -1, Stderr: -1}
 	err := c.open(o, s)
 	if err != nil {
 		o.Close()
@@ -113,64 +111,49 @@ func (c *Console) firstCopy(j *job) bool {
 	return first
 }
 
-// openPipes makes the two pipes and hands their read ends to the reader.
+// openPipes makes the two pipes and hands their read ends over to the reader.
 func (c *Console) openPipes(o *Output, s Spec) error {
-	var ends [2][2]int
+	var ends [2]int
 	for stream := range ends {
 		p, err := newPipe(s.UID)
 		if err != nil {
-			for _, fd := range o.owned {
-				unix.Close(fd)
-			}
-			o.owned = nil
 			if stream == stderr {
-				unix.Close(ends[stdout][0])
+				unix.Close(ends[stdout])
 			}
+			o.Close()
 			return fault.Of("cannot make a pipe for the output", err)
 		}
-		ends[stream] = p
+		ends[stream] = p[0]
 		o.owned = append(o.owned, p[1])
 	}
-	o.Stdout, o.Stderr = ends[stdout][1], ends[stderr][1]
+	o.Stdout, o.Stderr = o.owned[stdout], o.owned[stderr]
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	o.job = c.acquireJob(jobKey{s.Job, s.Instance})
 	o.job.open += len(ends)
-	for stream := range ends {
-		p := &pipe{fd: ends[stream][0], out: o, stream: uint8(stream)}
-		o.pipes[stream] = p
-		c.addPipe(p)
+	pipes := make([]pipe, len(ends))
+	for stream, fd := range ends {
+		if c.live >= smallPipesFrom {
+			unix.FcntlInt(uintptr(fd), unix.F_SETPIPE_SZ, smallPipe)
+		}
+		pipes[stream] = pipe{fd: -1, job: o.job, process: s.Process, stream: uint8(stream), raw: o.raw}
 	}
-	for stream, p := range o.pipes {
-		if err := c.rd.watch(p.fd); err != nil {
-			// Nothing has been written yet, so both can be dropped here. The reader
-			// has not seen the second; it may be looking at the first, and reads its
-			// end of file when the write ends are closed.
-			if stream == stdout {
-				c.dropPipe(o.pipes[stdout])
-			}
-			c.dropPipe(o.pipes[stderr])
-			return fault.Of("cannot watch a pipe for the output", err)
+	if err := c.handOver(ends[:], pipes); err != nil {
+		for range ends {
+			c.releaseJob(o.job)
 		}
-		if c.live > smallPipesFrom {
-			unix.FcntlInt(uintptr(p.fd), unix.F_SETPIPE_SZ, smallPipe)
-		}
+		return fault.Of("cannot hand over a pipe for the output", err)
 	}
 	return nil
 }
 
-// newPipe makes a pipe whose read end is non-blocking. Its owner is the user of the
-// process, and others may write to it, so that /dev/stdout can be opened by path also
-// after a change of user; who has no descriptor of it cannot reach it at all.
+// newPipe makes a pipe. Its owner is the user of the process, and others may write to it,
+// so that /dev/stdout can be opened by path also after a change of user; who has no
+// descriptor of it cannot reach it at all.
 func newPipe(uid int) ([2]int, error) {
 	var p [2]int
 	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
-		return p, err
-	}
-	if _, err := unix.FcntlInt(uintptr(p[0]), unix.F_SETFL, unix.O_NONBLOCK); err != nil {
-		unix.Close(p[0])
-		unix.Close(p[1])
 		return p, err
 	}
 	// Each may be refused without CAP_CHOWN; the other is enough to write.
@@ -265,17 +248,13 @@ func (n *nullDevice) open(c *Console) (in, out int, err error) {
 		unix.Close(p[0])
 		return -1, -1, fault.Of("cannot make a pipe in place of /dev/null", err)
 	}
-	discard := &pipe{fd: q[0]}
 	c.mu.Lock()
-	c.addPipe(discard)
-	if err = c.rd.watch(q[0]); err != nil {
-		c.dropPipe(discard)
-	}
+	err = c.handOver(q[:1], []pipe{{fd: -1}})
 	c.mu.Unlock()
 	if err != nil {
 		unix.Close(p[0])
 		unix.Close(q[1])
-		return -1, -1, fault.Of("cannot watch a pipe in place of /dev/null", err)
+		return -1, -1, fault.Of("cannot hand over a pipe in place of /dev/null", err)
 	}
 	n.opened, n.in, n.out = true, p[0], q[1]
 	return n.in, n.out, nil

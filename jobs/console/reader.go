@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/jobs"
 	"tend/jobs/fault"
 	"tend/jobs/jsonl"
 )
@@ -21,6 +22,8 @@ const (
 	readSize = 256 << 10
 	// readEvents is how many ready pipes are looked at in a round.
 	readEvents = 256
+	// resend is how long pipes wait that could not be sent at once.
+	resend = 10 * time.Millisecond
 	// quiet is after how long without output memory and log files are given back.
 	quiet = time.Second
 	// flushMost bounds what a flush reads from one pipe: no pipe holds more, so the
@@ -30,14 +33,17 @@ const (
 
 // pipe is the read end of a pipe. All but what never changes belongs to the reader.
 type pipe struct {
-	fd     int     // -1 after its end
-	out    *Output // nil: what is read is thrown away
-	stream uint8
-	parked bool // not in the epoll set, since its sink has no room
-	cont   bool // the line in progress has had a part passed on
-	size   int  // capacity; 0: not known yet
-	fixed  bool // it cannot be grown
-	read   int  // bytes during a flush
+	fd      int  // in the reader's table; -1 before it is there and after its end
+	job     *job // nil: what is read is thrown away
+	process jobs.Process
+	stream  uint8
+	raw     bool  // passed on without a prefix, whatever the format
+	over    bool  // nothing is in it and nobody writes to it any more
+	parked  bool  // not in the epoll set, since its sink has no room
+	cont    bool  // the line in progress has had a part passed on
+	fixed   bool  // it cannot be grown
+	size    int32 // capacity; 0: not known yet
+	read    int32 // bytes during a flush
 	// carry is what has been read and not passed on: the start of a line, or more
 	// when the sink had no room.
 	carry []byte
@@ -56,6 +62,7 @@ type reader struct {
 	c     *Console
 	epoll int
 	event int    // eventfd in the epoll set
+	hand  [2]int // socket in the epoll set over which pipes come, and its other end
 	buf   []byte // the carry of a pipe, then what is read after it
 
 	mu       sync.Mutex
@@ -75,6 +82,7 @@ type reader struct {
 	lost                int64  // bytes of log files that were given up
 	said                error  // why log files cannot be written, once it has been said
 	busy                bool   // a pipe was full: more is about to come, and is written with it
+	behind              bool   // some pipes are still to be sent
 	touched             bool   // something is to be given back when it is quiet
 	head                []byte // scratch for JSON
 }
@@ -93,10 +101,19 @@ func (r *reader) init(c *Console) error {
 	if err != nil {
 		return fault.Of("cannot map a buffer", err)
 	}
+	r.hand, err = unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return fault.Of("cannot make a socket for pipes", err)
+	}
+	if err := r.watch(r.hand[0]); err != nil {
+		return err
+	}
 	return r.watch(r.event)
 }
 
-func (r *reader) free() {
+// letGo closes what the reader has opened, before its thread ends.
+func (r *reader) letGo() {
+	r.takePipes()
 	r.c.mu.Lock()
 	for _, p := range r.c.pipes {
 		if p != nil {
@@ -107,8 +124,13 @@ func (r *reader) free() {
 	for _, j := range r.open {
 		j.file.close()
 	}
-	unix.Close(r.event)
-	unix.Close(r.epoll)
+}
+
+// free closes what init has opened, once the thread has ended.
+func (r *reader) free() {
+	for _, fd := range [...]int{r.event, r.epoll, r.hand[0], r.hand[1]} {
+		unix.Close(fd)
+	}
 	unix.Munmap(r.buf)
 }
 
@@ -134,32 +156,37 @@ func (r *reader) post(q request) bool {
 	return true
 }
 
-// addPipe enters a pipe into the table. Console.mu is held.
-func (c *Console) addPipe(p *pipe) {
+// enter puts a pipe into the table. Console.mu is held.
+func (c *Console) enter(p *pipe) {
 	for len(c.pipes) <= p.fd {
 		c.pipes = append(c.pipes, nil)
 	}
 	c.pipes[p.fd] = p
-	c.live++
 }
 
-// dropPipe closes a pipe and takes it out of the table. Console.mu is held.
+// dropPipe closes a pipe and takes it out of the table, if it has got there. Console.mu
+// is held.
 func (c *Console) dropPipe(p *pipe) {
-	c.pipes[p.fd] = nil
 	c.live--
-	// A close alone does not take it out of the epoll set while a child between fork and
-	// exec holds a copy, and its end would be reported all the time.
-	_ = unix.EpollCtl(c.rd.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
-	unix.Close(p.fd)
-	p.fd = -1
-	if p.out != nil {
-		c.releaseJob(p.out.job)
+	if p.fd >= 0 {
+		c.pipes[p.fd] = nil
+		// In a table that is not the reader's own a close alone does not take it out of
+		// the epoll set while a child between fork and exec holds a copy, and its end
+		// would be reported all the time.
+		_ = unix.EpollCtl(c.rd.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
+		unix.Close(p.fd)
+		p.fd = -1
+	}
+	if p.job != nil {
+		c.releaseJob(p.job)
 	}
 }
 
-// run is the thread that reads.
+// run is the thread that reads. It is never unlocked: it ends with its descriptor table.
 func (r *reader) run() {
 	runtime.LockOSThread()
+	defer r.letGo()
+	separate(0, 1, 2, r.epoll, r.event, r.hand[0], r.c.sinks[stdout].event, r.c.sinks[stderr].event)
 	for r.round() {
 	}
 }
@@ -178,21 +205,36 @@ func (r *reader) round() bool {
 	r.ready = r.ready[:0]
 	busy := r.busy
 	r.busy = false
+	handed := false
 	for _, e := range r.events[:n] {
-		if int(e.Fd) == r.event {
+		switch int(e.Fd) {
+		case r.event:
 			var b [8]byte
 			_, _ = unix.Read(r.event, b[:])
-		} else if p := r.c.pipes[e.Fd]; p != nil {
-			r.ready = append(r.ready, p)
+		case r.hand[0]:
+			handed = true
+		default:
+			if p := r.c.pipes[e.Fd]; p != nil {
+				p.over = e.Events&(unix.EPOLLIN|unix.EPOLLHUP) == unix.EPOLLHUP
+				r.ready = append(r.ready, p)
+			}
 		}
 	}
 	r.c.mu.Unlock()
+	if handed {
+		r.takePipes()
+	}
+	r.behind = r.askForRest()
 
 	r.unpark()
 	// Of a process that has written to both, stdout is read first.
 	for stream := uint8(0); stream < 2; stream++ {
 		for _, p := range r.ready {
-			if p.stream == stream && p.fd >= 0 && !p.parked {
+			switch {
+			case p.stream != stream || p.fd < 0 || p.parked:
+			case p.over && len(p.carry) == 0:
+				r.end(p)
+			default:
 				r.readPipe(p)
 			}
 		}
@@ -217,6 +259,8 @@ func (r *reader) timeout() int {
 		return 0
 	case r.busy:
 		return 1
+	case r.behind:
+		return int(resend.Milliseconds())
 	case r.touched:
 		return int(quiet.Milliseconds())
 	}
@@ -239,7 +283,7 @@ func (r *reader) trim() {
 
 // sink returns where the output of p is passed on to, or nil.
 func (r *reader) sink(p *pipe) *sink {
-	if p.out == nil || r.c.opts.Format == None && !p.out.raw {
+	if p.job == nil || r.c.opts.Format == None && !p.raw {
 		return nil
 	}
 	s := r.c.sinks[p.stream]
@@ -302,7 +346,7 @@ func (r *reader) readPipe(p *pipe) bool {
 		r.end(p)
 		return false
 	}
-	p.read += n
+	p.read += int32(n)
 	if n >= pageSize {
 		r.touched = true
 		r.grow(p, n)
@@ -333,15 +377,17 @@ func (r *reader) finishLine(p *pipe) bool {
 // turns less often. The kernel refuses it to a user whose pipes are large already.
 func (r *reader) grow(p *pipe, n int) {
 	if p.size == 0 {
-		p.size, _ = unix.FcntlInt(uintptr(p.fd), unix.F_GETPIPE_SZ, 0)
+		size, _ := unix.FcntlInt(uintptr(p.fd), unix.F_GETPIPE_SZ, 0)
+		p.size = int32(size)
 	}
-	r.busy = r.busy || n >= p.size/2
-	if p.fixed || p.size <= 0 || p.size >= readSize || n < p.size/2 {
+	now := int(p.size)
+	r.busy = r.busy || n >= now/2
+	if p.fixed || now <= 0 || now >= readSize || n < now/2 {
 		return
 	}
-	for size := readSize; size > p.size; size /= 2 {
+	for size := readSize; size > now; size /= 2 {
 		if _, err := unix.FcntlInt(uintptr(p.fd), unix.F_SETPIPE_SZ, size); err == nil {
-			p.size = size
+			p.size = int32(size)
 			return
 		}
 	}
@@ -352,7 +398,7 @@ func (r *reader) grow(p *pipe, n int) {
 // unfinished one. What is left becomes the carry of p. It tells whether all that
 // could be passed on was; if not, the sink has no room.
 func (r *reader) consume(p *pipe, data []byte, final bool) bool {
-	if p.out == nil {
+	if p.job == nil {
 		return true
 	}
 	now := time.Now()
@@ -363,11 +409,11 @@ func (r *reader) consume(p *pipe, data []byte, final bool) bool {
 		n, ok = r.format(s, p, data, final, now)
 	}
 	if n > 0 {
-		j := p.out.job
+		j := p.job
 		r.c.mu.Lock()
-		j.record(data[:n], p.out.process, p.stream, now)
+		j.record(data[:n], p.process, p.stream, now)
 		r.c.mu.Unlock()
-		if r.c.opts.LogDir != "" && !p.out.raw {
+		if r.c.opts.LogDir != "" && !p.raw {
 			r.save(j, p, data[:n])
 		}
 	}
@@ -394,7 +440,7 @@ func (r *reader) skip(data []byte, final bool) int {
 // format appends the lines of data to a sink. It returns how much of data that was,
 // and false when the sink has no room for the rest.
 func (r *reader) format(s *sink, p *pipe, data []byte, final bool, now time.Time) (done int, ok bool) {
-	raw := p.out.raw || r.c.opts.Format == Raw
+	raw := p.raw || r.c.opts.Format == Raw
 	asJSON := r.c.opts.JSON && !raw
 	head, factor, extra := r.lineHead(p, raw, asJSON, now), 1, 2
 	if asJSON {
@@ -451,12 +497,12 @@ func (r *reader) format(s *sink, p *pipe, data []byte, final bool, now time.Time
 
 // lineHead returns what stands before the text of each line of p.
 func (r *reader) lineHead(p *pipe, raw, asJSON bool, now time.Time) []byte {
-	j := p.out.job
+	j := p.job
 	switch {
 	case raw:
 		return nil
 	case asJSON:
-		r.head = appendJSONHead(r.head[:0], j.key, p.out.process, p.stream, now)
+		r.head = appendJSONHead(r.head[:0], j.key, p.process, p.stream, now)
 		return r.head
 	}
 	r.c.mu.Lock()
@@ -468,12 +514,20 @@ func (r *reader) lineHead(p *pipe, raw, asJSON bool, now time.Time) []byte {
 	return j.prefix
 }
 
-// serve does what has been asked for since the last round.
+// serve does what has been asked for since the last round, also for pipes that have come
+// since. Pipes that could not be sent yet are waited for.
 func (r *reader) serve() {
 	r.mu.Lock()
 	requests := r.requests
-	r.requests = nil
+	if r.behind {
+		requests = nil
+	} else {
+		r.requests = nil
+	}
 	r.mu.Unlock()
+	if len(requests) > 0 {
+		r.takePipes()
+	}
 	for _, q := range requests {
 		switch {
 		case q.sync != nil:
@@ -496,7 +550,7 @@ func (r *reader) drainJob(k jobKey) {
 	r.c.mu.Lock()
 	if j := r.c.jobs[k]; j != nil && j.open > 0 {
 		for _, p := range r.c.pipes {
-			if p != nil && p.out != nil && p.out.job == j {
+			if p != nil && p.job == j {
 				pipes[p.stream] = append(pipes[p.stream], p)
 			}
 		}

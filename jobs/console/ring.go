@@ -42,8 +42,8 @@ type job struct {
 	ring        ring
 	followers   []*Follower
 	gone        *list.Element // in Console.gone while open is 0
-	file        logFile
-	copied      bool // it has been said that "console output" is a copy
+	file        *logFile      // nil without a directory for it
+	copied      bool          // it has been said that "console output" is a copy
 }
 
 // acquireJob returns the job of that name, made if necessary. Console.mu is held.
@@ -51,7 +51,9 @@ func (c *Console) acquireJob(k jobKey) *job {
 	j := c.jobs[k]
 	if j == nil {
 		j = &job{key: k, label: label(k), prefixWidth: -1}
-		j.file.fd = -1
+		if c.opts.LogDir != "" {
+			j.file = &logFile{fd: -1}
+		}
 		c.jobs[k] = j
 		c.width = max(c.width, min(len(j.label), maxPad))
 	}

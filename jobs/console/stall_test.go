@@ -250,6 +250,7 @@ func TestDescriptorsByConsole(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		c.HandOver()
 		return o
 	}
 	isNull := func(fd int) bool {
@@ -291,6 +292,7 @@ func TestConsoleOutputIsCopiedWhereItCannotBeOpened(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		c.HandOver()
 		p := fromOutput(t, o)
 		p.out("as it is\n")
 		p.exit()
@@ -312,6 +314,7 @@ func TestOtherUserOpensStdoutByPath(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		f.HandOver()
 		pid, err := startHelperAs(o, 12345, "reopen")
 		if err != nil {
 			t.Fatal(err)
@@ -333,6 +336,7 @@ func TestNoNullDevice(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
+				f.HandOver()
 				var b [1]byte
 				if n, err := unix.Read(o.Stdin, b[:]); n != 0 || err != nil {
 					t.Errorf("read = %d, %v, want end of file", n, err)
