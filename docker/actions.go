@@ -12,6 +12,7 @@ import (
 	"tend/jobs/child"
 	"tend/jobs/console"
 	"tend/jobs/engine"
+	"tend/jobs/environ"
 	"tend/reaper"
 )
 
@@ -32,7 +33,7 @@ type run struct {
 	class    string
 	instance string
 	sweeping bool // Swept with Left has been answered; the end is to be told
-	inherits bool // a heir is looked for when main ends
+	forks    bool // main is to hand over to a process that it leaves behind
 	pending  *pendingFork
 	notify   *child.Notify // readiness socket, nil without one
 	nextMain int           // process that main has named, while it is not our child
@@ -85,8 +86,8 @@ func (s *Supervisor) act(a engine.Action) {
 		}
 		delete(s.runs, a.Job)
 		s.reaper.Forget(reaper.Owner(a.Job))
-	case engine.Notice:
-		s.tell(&a)
+	case *engine.Notice:
+		s.tell(a)
 	case engine.EssentialEnded:
 		s.essentialEnded(a)
 	case engine.Halted:
@@ -105,6 +106,7 @@ func (s *Supervisor) spawn(a engine.Spawn, until time.Duration) {
 		s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
 		return
 	}
+	s.endEarlier(started.PID)
 	s.procs[started.PID] = tracked{a.Job, a.Process}
 	s.queue = append(s.queue, engine.Spawned{Job: a.Job, Process: a.Process, PID: started.PID})
 	if started.Execed() {
@@ -150,12 +152,11 @@ func (s *Supervisor) fork(a engine.Spawn) (*child.Started, error) {
 		Stdin: out.Stdin, Stdout: out.Stdout, Stderr: out.Stderr, Terminal: out.Terminal,
 		FDs: a.FDs, Base: s.baseEnv, Debug: s.opts.Verbosity >= LevelDebug, NotifySocket: socket, AppArmor: profile, CGroups: groups,
 	})
-	owner := reaper.Owner(a.Job)
-	if a.Process == jobs.Main && (a.Class.Expect == jobs.ExpectFork || a.Class.Expect == jobs.ExpectDaemon) {
-		r.inherits = true
-		s.reaper.ExpectHeir(owner, true)
+	owner, heirs := reaper.Owner(a.Job), a.Process == jobs.Main && !a.Class.Task
+	if heirs {
+		r.forks = a.Class.Expect == jobs.ExpectFork || a.Class.Expect == jobs.ExpectDaemon
 	}
-	started, err := child.Start(spec, func(fork func() (int, error)) (int, error) { return s.reaper.Spawn(owner, fork) })
+	started, err := child.Start(spec, func(fork func() (int, error)) (int, error) { return s.reaper.Spawn(owner, heirs, fork) })
 	if err != nil {
 		return nil, err
 	}
@@ -354,22 +355,41 @@ func (s *Supervisor) track(a engine.Track) {
 func (s *Supervisor) reap() {
 	s.exits = s.reaper.Take(s.exits[:0])
 	for _, e := range s.exits {
-		switch _, ok := s.procs[e.PID]; {
-		case !ok:
-		case e.Status.Stopped():
-			s.step(engine.Stopped{PID: e.PID, Sig: e.Status.StopSignal()})
-		case e.Status.Continued():
-			s.step(engine.Continued{PID: e.PID})
-		case s.inStage[e.PID]:
-			s.held[e.PID] = e
-		default:
-			s.exited(e)
-		}
+		s.changed(e)
 	}
 	if len(s.sweepingJobs()) > 0 {
 		s.lookAtSwept()
 	}
 	s.settled()
+}
+
+// changed tells the machine of what has happened to a child.
+func (s *Supervisor) changed(e reaper.Exit) {
+	switch _, ok := s.procs[e.PID]; {
+	case !ok:
+	case e.Status.Stopped():
+		s.step(engine.Stopped{PID: e.PID, Sig: e.Status.StopSignal()})
+	case e.Status.Continued():
+		s.step(engine.Continued{PID: e.PID})
+	case s.inStage[e.PID]:
+		s.held[e.PID] = e
+	default:
+		s.exited(e)
+	}
+}
+
+// endEarlier queues the end of the process that had pid before the one that has just
+// been started: where few pids are left they come round before the loop does.
+func (s *Supervisor) endEarlier(pid int) {
+	stepping := s.stepping
+	s.stepping = true // the machine hears of all this in its turn
+	for _, e := range s.reaper.Earlier() {
+		s.changed(e)
+	}
+	for s.inStage[pid] {
+		s.handleStage(<-s.staged) // it has ended, so this is there or about to be
+	}
+	s.stepping = stepping
 }
 
 // exited tells the machine of a tracked process's end, with what it has left.
@@ -387,8 +407,8 @@ func (s *Supervisor) exited(e reaper.Exit) {
 		return
 	}
 	owner := reaper.Owner(t.job)
-	if r := s.runs[t.job]; r != nil && r.inherits && t.process == jobs.Main {
-		in.Heir = s.reaper.Heir(owner, e.PID)
+	if r := s.runs[t.job]; r != nil && e.Status == 0 && t.process == jobs.Main {
+		in.Heir = s.reaper.Heir(owner, e.PID, r.forks, s.mainText(t.job))
 		in.Grandchild = in.Heir != 0 && s.reaper.Grandchild(in.Heir, e.PID)
 	}
 	in.Left = len(s.reaper.Left(owner)) > 0
@@ -396,6 +416,22 @@ func (s *Supervisor) exited(e reaper.Exit) {
 		s.succeed(t.job, r)
 	}
 	s.step(in)
+}
+
+// mainText is what the main process of a job executes, with the variables of its
+// environment in place where they can be: a script has others.
+func (s *Supervisor) mainText(id engine.JobID) string {
+	job, instance, class, ok := s.m.Instance(id)
+	if !ok || class.Processes[jobs.Main] == nil {
+		return ""
+	}
+	text := class.Processes[jobs.Main].Text
+	env, _ := s.m.Environ(job, instance)
+	env = env.Set("UPSTART_JOB=" + job).Set("UPSTART_INSTANCE=" + instance)
+	if expanded, err := environ.Expand(text, env.Lookup); err == nil {
+		return expanded
+	}
+	return text
 }
 
 // owner returns the job that a process belongs to.

@@ -2,7 +2,6 @@ package docker
 
 import (
 	"os"
-	"runtime"
 	"strconv"
 	"sync"
 	"syscall"
@@ -28,10 +27,9 @@ type command struct {
 	mu sync.Mutex
 }
 
-// runCommand runs COMMAND as tini does and returns the exit status. For sigs and others see
-// Run. No thread has to be locked: what is asked of the kernel here concerns the whole
-// process, and each exchange between the runtime's threads costs time that COMMAND waits
-// for.
+// runCommand runs COMMAND as tini does and returns the exit status. No thread has to be
+// locked: what is asked of the kernel here concerns the whole process, and each exchange
+// between the runtime's threads costs time that COMMAND waits for.
 //
 //  1. Ask for the parent's death signal and become the reaper of orphans.
 //  2. Execute COMMAND in a process group of its own, which gets the terminal if it is
@@ -40,16 +38,18 @@ type command struct {
 //  4. Take the terminal back for whoever started us, and leave with COMMAND's status.
 //
 // What COMMAND leaves behind ends with the PID namespace.
-func runCommand(o *Options, sigs <-chan os.Signal, others func(realTime bool)) int {
+func runCommand(o *Options, sigs Signals) int {
 	c := &command{opts: o, out: reporter{json: o.LogJSON, verbosity: o.Verbosity}, ownGroup: unix.Getpgrp()}
 	c.prepare()
+	<-sigs.Ready
 	if err := c.start(); err != nil {
 		c.out.say(LevelError, err.Error())
+		_ = leaveReason(err.Error() + "\n")
 		return err.status
 	}
 	c.out.say(LevelInfo, "started "+o.Command[0]+", pid "+strconv.Itoa(c.pid))
-	go others(true)
-	status := c.loop(sigs)
+	go sigs.Others(true)
+	status := c.loop(sigs.C)
 	c.takeTerminalBack()
 	return status
 }
@@ -59,10 +59,8 @@ func (c *command) prepare() {
 	for _, w := range c.opts.Warnings {
 		c.out.say(LevelWarning, w)
 	}
-	if s := c.opts.ParentDeath; s != 0 {
-		if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(s), 0, 0, 0); err != nil {
-			c.out.say(LevelWarning, "cannot ask for signal "+signalName(s)+" on the parent's death: "+err.Error())
-		}
+	if text := c.opts.askForDeathSignal(); text != "" {
+		c.out.say(LevelWarning, text)
 	}
 	if os.Getpid() == 1 {
 		return
@@ -74,6 +72,18 @@ func (c *command) prepare() {
 		}
 		c.out.say(level, "cannot become a child subreaper, so orphans are not reaped here: "+err.Error())
 	}
+}
+
+// askForDeathSignal has the kernel send the signal of -p when our parent dies. It returns
+// what is to be told of a failure.
+func (o *Options) askForDeathSignal() string {
+	if o.ParentDeath == 0 {
+		return ""
+	}
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(o.ParentDeath), 0, 0, 0); err != nil {
+		return "cannot ask for signal " + signalName(o.ParentDeath) + " on the parent's death: " + err.Error()
+	}
+	return ""
 }
 
 // start executes the command, by way of the terminal stage when there is a terminal to
@@ -248,7 +258,6 @@ func (c *command) takeTerminalBack() {
 		return
 	}
 	if fg, err := foreground(0); err == nil && (fg == c.pid || fg > 0 && unix.Kill(-fg, 0) == unix.ESRCH) {
-		runtime.LockOSThread()
 		// The group may be gone with the session; then nobody misses the terminal.
 		setForeground(0, c.ownGroup)
 	}

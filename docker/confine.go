@@ -36,6 +36,9 @@ func appArmorEnabled() bool {
 // confinement expands the variables in the profile and the cgroups of a process
 // against its environment, in which UPSTART_CGROUP is the default cgroup of the job.
 func confinement(a engine.Spawn) (profile string, groups []jobs.CGroup, err error) {
+	if a.Class.AppArmorSwitch == "" && len(a.Class.CGroups) == 0 {
+		return "", nil, nil
+	}
 	if profile, err = environ.Expand(a.Class.AppArmorSwitch, a.Env.Lookup); err != nil {
 		return "", nil, err
 	}

@@ -28,20 +28,46 @@ type finding struct {
 	_ [0]func() // not to be compared: the code for that weighs 3,000 bytes
 }
 
+// findings is the doctor's report.
+type findings []finding
+
+//go:noinline
+func (r *findings) add(subject, fact, cost string) {
+	*r = append(*r, finding{subject: subject, fact: fact, cost: cost})
+}
+
+// check adds something that is there or not.
+//
+//go:noinline
+func (r *findings) check(subject string, err error, cost string) {
+	if err != nil {
+		r.add(subject, "no: "+err.Error(), cost)
+		return
+	}
+	r.add(subject, "yes", "")
+}
+
+// needed says that tend needs what was added last, if that has a cost.
+func (r findings) needed() {
+	last := &r[len(r)-1]
+	last.fatal = last.cost != ""
+}
+
 // Doctor writes what this place offers to an init and what is missing costs. It returns
 // the exit status: 0 when all is there that tend needs, otherwise 1.
 func Doctor(w io.Writer) int {
-	var all []finding
-	for _, f := range []func() []finding{
-		findMode, findRights, findLimits, findKernel, findCgroup, findPlaces, findStdio,
+	var all findings
+	for _, find := range []func(*findings){
+		findMode, findRights, findLimits, findKernel, findCgroup, findNetwork, findPlaces, findStdio,
 	} {
-		all = append(all, f()...)
+		find(&all)
 	}
 	width, status := 0, 0
-	for _, f := range all {
-		width = max(width, len(f.subject))
+	for i := range all {
+		width = max(width, len(all[i].subject))
 	}
-	for _, f := range all {
+	for i := range all {
+		f := &all[i]
 		line := f.subject + jobs.Fill(' ', width-len(f.subject)+2) + f.fact
 		if f.cost != "" {
 			line += "; " + f.cost
@@ -55,51 +81,53 @@ func Doctor(w io.Writer) int {
 	return status
 }
 
-// check is a finding about something that is there or not.
-//
-//go:noinline
-func check(subject string, err error, cost string) finding {
-	if err != nil {
-		return finding{subject: subject, fact: "no: " + err.Error(), cost: cost}
-	}
-	return finding{subject: subject, fact: "yes"}
-}
-
-func findMode() []finding {
-	pid := finding{subject: "process", fact: "pid " + strconv.Itoa(os.Getpid())}
+func findMode(r *findings) {
+	pid := "pid " + strconv.Itoa(os.Getpid())
 	if os.Getpid() == 1 {
-		pid.fact += ", the init of its PID namespace"
-		return []finding{pid}
+		r.add("process", pid+", the init of its PID namespace", "")
+		return
+	}
+	first := ""
+	if comm, err := file.Read("/proc/1/comm"); err == nil {
+		first = strings.TrimSpace(string(comm))
+		pid += ", pid 1 is " + first
+	}
+	r.add("process", pid, "")
+	if first == "tend" {
+		return // what matters is what that one can do
 	}
 	var was int32
 	err := unix.Prctl(unix.PR_GET_CHILD_SUBREAPER, uintptr(unsafe.Pointer(&was)), 0, 0, 0)
 	if err == nil {
 		err = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	}
-	return []finding{pid, check("child subreaper", err, "orphans go to another process and are not stopped with their job")}
+	r.check("child subreaper", err, "orphans go to another process and are not stopped with their job")
 }
 
-func findRights() []finding {
+func findRights(r *findings) {
 	status := readStatus()
-	user := finding{subject: "user", fact: "uid " + strconv.Itoa(os.Geteuid()) + ", gid " + strconv.Itoa(os.Getegid())}
+	cost := ""
 	if os.Geteuid() != 0 {
-		user.cost = "setuid, setgid and chroot in jobs need root"
+		cost = "setuid, setgid and chroot in jobs need root"
 	}
-	out := []finding{user, findCapabilities(status["CapEff"])}
-	newPrivs := finding{subject: "no_new_privs", fact: "off"}
+	r.add("user", "uid "+strconv.Itoa(os.Geteuid())+", gid "+strconv.Itoa(os.Getegid()), cost)
+	fact, cost := findCapabilities(status["CapEff"])
+	r.add("capabilities", fact, cost)
+	fact, cost = "off", ""
 	if n, err := unix.PrctlRetInt(unix.PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0); err == nil && n == 1 {
-		newPrivs.fact, newPrivs.cost = "on", "set-uid programs and file capabilities have no effect in jobs"
+		fact, cost = "on", "set-uid programs and file capabilities have no effect in jobs"
 	}
-	seccomp := finding{subject: "seccomp", fact: "unknown"}
+	r.add("no_new_privs", fact, cost)
+	fact = "unknown"
 	switch status["Seccomp"] {
 	case "0":
-		seccomp.fact = "off"
+		fact = "off"
 	case "1":
-		seccomp.fact = "strict"
+		fact = "strict"
 	case "2":
-		seccomp.fact = "filter"
+		fact = "filter"
 	}
-	return append(out, newPrivs, seccomp)
+	r.add("seccomp", fact, "")
 }
 
 // readStatus returns the fields of /proc/self/status.
@@ -128,43 +156,50 @@ var usefulCapabilities = []struct {
 	{unix.CAP_SYS_NICE, "sys_nice", "negative nice values"},
 }
 
-func findCapabilities(effective string) finding {
-	f := finding{subject: "capabilities", fact: "unknown: /proc/self/status cannot be read"}
+func findCapabilities(effective string) (fact, cost string) {
 	bits, err := number.Uint(effective, 16, 64)
 	if err != nil {
-		return f
+		return "unknown: /proc/self/status cannot be read", ""
 	}
-	f.fact = "0x" + strconv.FormatUint(bits, 16)
-	var missing []string
 	for _, c := range usefulCapabilities {
 		if bits&(1<<c.bit) == 0 {
-			missing = append(missing, c.name+" ("+c.needs+")")
+			if cost == "" {
+				cost = "missing: "
+			} else {
+				cost += ", "
+			}
+			cost += c.name + " (" + c.needs + ")"
 		}
 	}
-	if len(missing) > 0 {
-		f.cost = "missing: " + strings.Join(missing, ", ")
-	}
-	return f
+	return "0x" + strconv.FormatUint(bits, 16), cost
 }
+
+// filesNeeded is how many open files are enough for what a container usually runs.
+const filesNeeded = 256
 
 // pidsNeeded is how many processes and threads tend, one job with a hook, and the client
 // take.
 const pidsNeeded = 16
 
-func findLimits() []finding {
-	var out []finding
+func findLimits(r *findings) {
 	var files unix.Rlimit
+	// The runtime has raised the soft limit, for tend alone.
 	if unix.Getrlimit(unix.RLIMIT_NOFILE, &files) == nil {
-		out = append(out, finding{subject: "open files", fact: "at most " + limitText(files.Cur) + ", can be raised to " + limitText(files.Max)})
+		cost := ""
+		if files.Max < filesNeeded {
+			cost = "each job whose output is passed on takes two"
+		}
+		r.add("open files", "at most "+limitText(files.Max), cost)
 	}
 	limit, used := readCgroup("pids", "pids.max"), readCgroup("pids", "pids.current")
-	pids := finding{subject: "processes", fact: limitOr(limit)}
+	fact, cost := limitOr(limit), ""
 	if used != "" {
-		pids.fact += ", " + used + " in use"
+		fact += ", " + used + " in use"
 	}
 	if n, err := number.Int(limit); err == nil && n < pidsNeeded {
-		pids.cost = "fewer than " + strconv.Itoa(pidsNeeded) + ": not every job can be started"
+		cost = "fewer than " + strconv.Itoa(pidsNeeded) + ": not every job can be started"
 	}
+	r.add("processes", fact, cost)
 	memory := readCgroup("memory", "memory.max")
 	if memory == "" {
 		memory = readCgroup("memory", "memory.limit_in_bytes")
@@ -175,7 +210,7 @@ func findLimits() []finding {
 			memory = "max"
 		}
 	}
-	return append(out, pids, finding{subject: "memory", fact: limitOr(memory)})
+	r.add("memory", limitOr(memory), "")
 }
 
 func limitText(n uint64) string {
@@ -195,34 +230,36 @@ func limitOr(v string) string {
 	return "at most " + v
 }
 
-func findKernel() []finding {
-	var out []finding
+func findKernel(r *findings) {
 	// Where there is no /proc the directory may still be there, and empty.
 	err := unix.Access("/proc/self/task", unix.F_OK)
-	out = append(out, check("/proc", err, "the processes that jobs leave behind are neither found nor stopped, scripts are limited to 128 KiB"))
+	r.check("/proc", err, "the processes that jobs leave behind are not found, so they are not stopped with their job; scripts are limited to 128 KiB")
 	if err == nil {
-		out = append(out, findHiddenProcesses())
+		findHiddenProcesses(r)
 	}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err == nil {
 		unix.Close(fd)
 	}
-	out = append(out, check("pidfd", err, "processes that are not tend's children are signalled after a look at their start time"))
+	r.check("pidfd", err, "processes that are not tend's children are signalled after a look at their start time")
 	fd, err = unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err == nil {
 		unix.Close(fd)
 	}
-	out = append(out, check("inotify", err, "changed job files are read on HUP or initctl reload-configuration only"))
-	return append(out, findPtrace())
+	r.check("inotify", err, "changed job files are read on HUP or initctl reload-configuration only")
+	// Whether tracing is allowed cannot be told without tracing somebody, and nothing in
+	// tend needs it.
+	fact := "not needed"
+	if data, err := file.Read("/proc/sys/kernel/yama/ptrace_scope"); err == nil {
+		fact += ", Yama scope " + strings.TrimSpace(string(data))
+	}
+	r.add("ptrace", fact, "")
 }
 
 // findHiddenProcesses tells whether /proc shows other users' processes.
-func findHiddenProcesses() finding {
-	f := finding{subject: "other processes", fact: "visible"}
-	data, err := file.Read("/proc/self/mountinfo")
-	if err != nil {
-		return f
-	}
+func findHiddenProcesses(r *findings) {
+	fact, cost := "visible", ""
+	data, _ := file.Read("/proc/self/mountinfo")
 	for _, line := range strings.Split(string(data), "\n") {
 		fields := strings.Fields(line)
 		if len(fields) < 5 || fields[4] != "/proc" || os.Geteuid() == 0 {
@@ -230,21 +267,11 @@ func findHiddenProcesses() finding {
 		}
 		for _, option := range strings.Split(fields[len(fields)-1], ",") {
 			if v, ok := strings.CutPrefix(option, "hidepid="); ok && v != "0" && v != "off" {
-				f.fact, f.cost = "hidden ("+option+")", "processes of other users that jobs leave behind are not found"
+				fact, cost = "hidden ("+option+")", "processes of other users that jobs leave behind are not found"
 			}
 		}
 	}
-	return f
-}
-
-// findPtrace reports whether tracing is allowed, as far as it can be told without
-// tracing anybody. Nothing in tend needs it.
-func findPtrace() finding {
-	f := finding{subject: "ptrace", fact: "not needed"}
-	if data, err := file.Read("/proc/sys/kernel/yama/ptrace_scope"); err == nil {
-		f.fact += ", Yama scope " + strings.TrimSpace(string(data))
-	}
-	return f
+	r.add("other processes", fact, cost)
 }
 
 // cgroupRoot is where the hierarchies are mounted.
@@ -291,41 +318,61 @@ func readCgroup(controller, name string) string {
 	return strings.TrimSpace(string(data))
 }
 
-func findCgroup() []finding {
-	const cost = "cgroup stanzas have no effect"
+func findCgroup(r *findings) {
+	const none = "cgroup stanzas have no effect"
 	dir := cgroupDir("pids")
 	if dir == "" {
-		return []finding{{subject: "cgroups", fact: "none mounted", cost: cost}}
+		r.add("cgroups", "none mounted", none)
+		return
 	}
-	f := finding{subject: "cgroups", fact: "version 1"}
+	fact, cost := "version 1", ""
 	if cgroupUnified() {
-		f.fact = "version 2"
+		fact = "version 2"
 	}
 	if err := unix.Access(dir, unix.W_OK); err != nil {
-		f.fact += ", not delegated (" + err.Error() + ")"
-		f.cost = cost
+		fact += ", not delegated (" + err.Error() + ")"
+		cost = none
 	} else {
-		f.fact += ", delegated"
+		fact += ", delegated"
 	}
-	return []finding{f}
+	r.add("cgroups", fact, cost)
 }
 
-func findPlaces() []finding {
-	exe := finding{subject: "own executable", fact: self.Path()}
-	if err := unix.Access(exe.fact, unix.X_OK); err != nil {
-		exe.fact += ": " + err.Error()
-		exe.cost = "limits, nice, oom and the like cannot be set for jobs"
-		exe.fatal = true
+// findNetwork lists the interfaces that boot announces.
+func findNetwork(r *findings) {
+	list, err := interfaces()
+	names, cost := "", ""
+	for i := range list {
+		if i > 0 {
+			names += ", "
+		}
+		names += list[i].name
 	}
-	out := []finding{exe, findSocket(), check("/bin/sh", unix.Access("/bin/sh", unix.X_OK), "scripts and exec lines with shell characters do not run")}
-	null := check("/dev/null", unix.Access("/dev/null", unix.R_OK|unix.W_OK), "jobs have no standard input and console none does not work")
-	null.fatal = null.cost != ""
-	return append(out, null)
+	switch {
+	case err != nil:
+		cost = "others cannot be listed: " + err.Error()
+	case len(list) == 1:
+		cost = "jobs that wait for another interface wait until it comes up"
+	}
+	r.add("network", names, cost)
 }
 
-// findSocket tells at which of its places the control socket would be.
-func findSocket() finding {
-	f := finding{subject: "control socket"}
+func findPlaces(r *findings) {
+	fact, cost := self.Path(), ""
+	if err := unix.Access(fact, unix.X_OK); err != nil {
+		fact += ": " + err.Error()
+		cost = "limits, nice, oom and the like cannot be set for jobs"
+	}
+	r.add("own executable", fact, cost)
+	r.needed()
+	r.add("control socket", socketPlace(), "")
+	r.check("/bin/sh", unix.Access("/bin/sh", unix.X_OK), "scripts and exec lines with shell characters do not run")
+	r.check("/dev/null", unix.Access("/dev/null", unix.R_OK|unix.W_OK), "jobs have no standard input and console none does not work")
+	r.needed()
+}
+
+// socketPlace tells at which of its places the control socket would be.
+func socketPlace() string {
 	address := os.Getenv(control.Environment)
 	if address == "" {
 		for _, address = range control.Addresses(os.Geteuid()) {
@@ -334,26 +381,21 @@ func findSocket() finding {
 			}
 		}
 	}
-	f.fact = address
-	return f
+	return address
 }
 
-func findStdio() []finding {
-	var out []finding
-	for fd, name := range []string{"standard input", "standard output", "standard error"} {
-		out = append(out, finding{subject: name, fact: descriptorKind(fd)})
+func findStdio(r *findings) {
+	for fd, name := range []string{"input", "output", "error"} {
+		r.add("standard "+name, descriptorKind(fd), "")
 	}
-	f := finding{subject: "terminal", fact: "none"}
+	fact, cost := "none", ""
 	if pgid, err := foreground(0); err == nil {
-		switch {
-		case ownsTerminal(0):
-			f.fact = "ours to hand over"
-		default:
-			f.fact = "of process group " + strconv.Itoa(pgid) + ", not ours"
-			f.cost = "COMMAND does not get it"
+		if fact = "ours to hand over"; !ownsTerminal(0) {
+			fact = "of process group " + strconv.Itoa(pgid) + ", not ours"
+			cost = "COMMAND does not get it"
 		}
 	}
-	return append(out, f)
+	r.add("terminal", fact, cost)
 }
 
 // descriptorKind says what a descriptor is.

@@ -18,7 +18,7 @@ func TestDoctor(t *testing.T) {
 	column := len("capabilities") + len(regexp.MustCompile(`capabilities( +)`).FindStringSubmatch(out.String())[1])
 	for _, subject := range []string{
 		"process", "user", "capabilities", "no_new_privs", "seccomp", "open files", "processes", "memory", "/proc", "other processes",
-		"pidfd", "inotify", "ptrace", "cgroups", "own executable", "control socket", "/bin/sh", "/dev/null",
+		"pidfd", "inotify", "ptrace", "cgroups", "network", "own executable", "control socket", "/bin/sh", "/dev/null",
 		"standard input", "standard output", "standard error", "terminal",
 	} {
 		found := 0
@@ -40,8 +40,8 @@ func TestFindCapabilities(t *testing.T) {
 		{"without setuid", "000001ffffffff7f", "missing: setuid (setuid)"},
 		{"unknown", "", ""},
 	} {
-		if got := findCapabilities(tt.effective); got.cost != tt.want {
-			t.Errorf("%s: findCapabilities(%q).cost = %q, want %q", tt.name, tt.effective, got.cost, tt.want)
+		if _, got := findCapabilities(tt.effective); got != tt.want {
+			t.Errorf("%s: findCapabilities(%q) costs %q, want %q", tt.name, tt.effective, got, tt.want)
 		}
 	}
 }

@@ -41,7 +41,11 @@ func clean(env []string) environ.Env {
 		case !ok, key == "", key == "NOTIFY_SOCKET":
 		case strings.HasPrefix(key, "LISTEN_"), strings.HasPrefix(key, "UPSTART_"), strings.HasPrefix(key, "TEND_"):
 		default:
-			out = out.Set(entry)
+			if _, twice := out.Lookup(key); twice {
+				out = out.Set(entry)
+				continue
+			}
+			out = append(out, entry) // in place, where Set would copy all of them
 		}
 	}
 	return out

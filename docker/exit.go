@@ -51,7 +51,7 @@ func (s *Supervisor) settled() {
 		s.beginStop(s.wanted, 0, s.wantedStatus)
 	case s.command != nil && !s.command.started:
 		s.startCommand()
-	case !s.opts.IdleStay && s.m.Idle() && len(s.reaper.Orphans()) == 0:
+	case !s.opts.IdleStay && s.m.Idle() && len(s.reaper.Orphans()) == 0 && !s.reaper.Unseen():
 		s.idleExit()
 	}
 }
@@ -67,7 +67,12 @@ func (s *Supervisor) idleExit() {
 			for _, t := range w.Terms {
 				terms = append(terms, t.String())
 			}
-			s.log.Error().Job(w.Job, "").Msg("never started: waits for " + strings.Join(terms, ", "))
+			s.neverStarted(w.Job, "waits for "+strings.Join(terms, ", "))
+		}
+		for _, c := range s.m.Classes() {
+			if c.StartOn == nil && !s.masks.masked(c.Name) {
+				s.neverStarted(c.Name, "has no start on, so only a command starts it")
+			}
 		}
 	} else if last := s.m.Outcomes(); len(last) > 0 && last[0].Failed {
 		status = last[0].Status
@@ -75,6 +80,13 @@ func (s *Supervisor) idleExit() {
 		reason += "; " + who(last[0].Job, last[0].Instance) + " had failed"
 	}
 	s.beginStop(reason+" (--idle stay keeps the container up)", 0, &status)
+}
+
+// neverStarted says why a job has not run.
+func (s *Supervisor) neverStarted(job, why string) {
+	text := "never started: " + why
+	s.log.Error().Job(job, "").Msg(text)
+	s.idle += job + ": " + text + "\n"
 }
 
 // exitStatus is the container's exit status: the reason's own, else that of
@@ -90,15 +102,9 @@ func (s *Supervisor) exitStatus() int {
 	return s.opts.MapStatus(status)
 }
 
-// writeTerminationLog leaves the reason, and the last output of the job it is
-// about, where Kubernetes looks for it.
+// writeTerminationLog leaves the reason, and the last output of the job it is about.
 func (s *Supervisor) writeTerminationLog(line string) {
-	f, err := os.OpenFile(terminateLog, os.O_WRONLY|os.O_TRUNC, 0)
-	if err != nil {
-		return // not under Kubernetes
-	}
-	defer f.Close()
-	text := line + "\n"
+	text := line + "\n" + s.idle
 	if s.culprit.job != "" {
 		s.console.Sync(s.culprit.job, s.culprit.name, outputPatience)
 		var tail strings.Builder
@@ -106,13 +112,25 @@ func (s *Supervisor) writeTerminationLog(line string) {
 			tail.WriteString(l.Text)
 			tail.WriteByte('\n')
 		}
-		if room := terminationLimit - len(text); tail.Len() > room {
+		if room := max(0, terminationLimit-len(text)); tail.Len() > room {
 			text += tail.String()[tail.Len()-room:]
 		} else {
 			text += tail.String()
 		}
 	}
-	if _, err := f.WriteString(text); err != nil {
+	if err := leaveReason(text); err != nil {
 		s.log.Warning().Msg("cannot write " + terminateLog + ": " + err.Error())
 	}
+}
+
+// leaveReason writes why the container ends where Kubernetes looks for it.
+func leaveReason(text string) error {
+	text = text[:min(len(text), terminationLimit)]
+	f, err := os.OpenFile(terminateLog, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return nil // not under Kubernetes
+	}
+	defer f.Close()
+	_, err = f.WriteString(text)
+	return err
 }

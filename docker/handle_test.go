@@ -9,12 +9,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/engine"
+	"tend/jobs/event"
 )
 
 func TestEveryNoticeHasAFormOnTheWire(t *testing.T) {
 	kinds := map[string]bool{}
 	for kind := engine.GoalChanged; kind <= engine.Warning; kind++ {
-		w := onWire(&engine.Notice{Kind: kind, Job: "web", Instance: "one", PID: 7, Sig: unix.SIGTERM, Text: "words"})
+		w := onWire(&engine.Notice{Kind: kind, Job: "web", Instance: "one", PID: 7, Sig: unix.SIGTERM, Event: &event.Event{}, Text: "words"})
 		if w.Kind == "" || kinds[w.Kind] {
 			t.Errorf("kind %d is %q on the wire, want a word of its own", kind, w.Kind)
 		}

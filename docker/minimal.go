@@ -49,7 +49,7 @@ func (s *Supervisor) exitedMinimal(t tracked, e reaper.Exit) {
 
 // settledMinimal ends the container when no process is left.
 func (s *Supervisor) settledMinimal() {
-	if s.reaper.Children() == 0 && len(s.reaper.Orphans()) == 0 {
+	if s.reaper.Children() == 0 && len(s.reaper.Orphans()) == 0 && !s.reaper.Unseen() {
 		status := exitBug
 		s.beginStop("nothing runs any more", 0, &status)
 	}
@@ -91,7 +91,7 @@ func describe(in engine.Input) string {
 		name, about, numbers = "SignalJob", jobs.InstanceName(in.Job, in.Instance), []int{bit(in.Exact), int(in.Signal)}
 	case engine.Emit:
 		name, about = "Emit", in.Event.Name+" "+strings.Join(in.Event.Env, " ")
-		numbers = []int{bit(in.NoWait), int(in.From), bit(in.IgnorePartial)}
+		numbers = []int{bit(in.NoWait), int(in.From)}
 	case engine.EnvRequest:
 		name, about, numbers = "EnvRequest", jobs.InstanceName(in.Job, in.Instance), []int{int(in.Verb), bit(in.Retain)}
 	case engine.Spawned:

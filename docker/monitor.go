@@ -46,7 +46,7 @@ func wireTime(t time.Time) string { return string(jsonl.AppendTime(nil, t, 3)) }
 // onWire is a notice as clients see it: the fields that its kind has, and the same
 // in words.
 func onWire(n *engine.Notice) *control.Notice {
-	w := &control.Notice{Job: n.Job, Instance: n.Instance}
+	w := control.Notice{Job: n.Job, Instance: n.Instance} // not on the heap, where each store is dear in code
 	process := func(kind string) string {
 		w.Kind, w.Process, w.PID = kind, n.Process.String(), n.PID
 		return processText(n.Process, n.PID) + " "
@@ -107,5 +107,6 @@ func onWire(n *engine.Notice) *control.Notice {
 	if n.Job != "" {
 		w.Text = jobs.InstanceName(n.Job, n.Instance) + ": " + w.Text
 	}
-	return w
+	out := w
+	return &out
 }

@@ -9,6 +9,7 @@ import (
 	"tend/jobs"
 	"tend/jobs/console"
 	"tend/jobs/engine"
+	"tend/reaper"
 )
 
 // tell turns a fact from the machine into a line of the log, and passes it to the
@@ -82,8 +83,27 @@ func (s *Supervisor) tell(n *engine.Notice) {
 		resultFields(e, n).Msg("respawning too fast, stopped: " + processText(jobs.Main, n.PID) + " " + resultText(n) +
 			", more than " + strconv.Itoa(n.Limit) + " times in " + seconds(n.Interval) + " (respawn limit)")
 	case engine.Warning:
-		s.log.Warning().Job(n.Job, n.Instance).Msg(n.Text)
+		s.log.Warning().Job(n.Job, n.Instance).Msg(n.Text + s.survivors(n))
 	}
+}
+
+// survivors tells what those are doing that KILL has not ended.
+func (s *Supervisor) survivors(n *engine.Notice) string {
+	if n.Sig != unix.SIGKILL {
+		return ""
+	}
+	if n.PID != 0 {
+		return " (" + s.reaper.Doing(n.PID) + ")"
+	}
+	text := ""
+	for id, r := range s.runs {
+		if r.class == n.Job && r.instance == n.Instance {
+			for _, p := range s.reaper.Left(reaper.Owner(id)) {
+				text += ", " + names([]reaper.Proc{p}) + " in " + s.reaper.Doing(p.PID)
+			}
+		}
+	}
+	return text
 }
 
 // tellExited reports the end of a process. Mostly that is a detail, since the job's

@@ -1,8 +1,11 @@
 package docker
 
 import (
+	"bytes"
 	"errors"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -11,6 +14,7 @@ import (
 	"time"
 
 	"tend/jobs"
+	"tend/test/need"
 )
 
 func TestParseOptions(t *testing.T) {
@@ -207,6 +211,32 @@ func TestOptionsAreDocumented(t *testing.T) {
 	for _, name := range regexp.MustCompile(`TEND_[A-Z_]+[A-Z]`).FindAllString(manual, -1) {
 		if !variables[name] {
 			t.Errorf("the manual page names %s, which is no option's variable", name)
+		}
+	}
+}
+
+// TestManualPagesRender: groff finds nothing to complain of in any page.
+func TestManualPagesRender(t *testing.T) {
+	need.Program(t, "groff")
+	pages, err := filepath.Glob("../docs/man/*.[0-9]")
+	if err != nil || len(pages) == 0 {
+		t.Fatalf("no manual pages: %v", err)
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// One page stands for another only where they are installed.
+		if bytes.HasPrefix(text, []byte(".so ")) {
+			name := strings.TrimSpace(strings.TrimPrefix(string(text), ".so man8/"))
+			if _, err := os.Stat(filepath.Join(filepath.Dir(page), name)); err != nil {
+				t.Errorf("%s: %v", page, err)
+			}
+			continue
+		}
+		if out, err := exec.Command("groff", "-t", "-man", "-Tutf8", "-ww", "-z", page).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("%s: %v\n%s", page, err, out)
 		}
 	}
 }

@@ -3,8 +3,6 @@ package docker
 import (
 	"errors"
 	"os"
-	"runtime"
-	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -35,35 +33,37 @@ const (
 	kubernetesStop = 29 * time.Second
 )
 
-// Run is the init. The caller is the main goroutine, has prepared the runtime and has
-// subscribed sigs to the signals that would end us or ask for a stop. Run has others
-// subscribe sigs to the rest once the first programs are running, to those of real time
-// only when there is a command to forward them to. It returns the exit status when the
-// container is to end. With job files it runs them; with only a command it is tini.
+// Signals are the subscriptions of this process.
+type Signals struct {
+	C <-chan os.Signal
+	// Ready is closed once C is subscribed to the signals that would end us or ask for
+	// a stop. No program may be executed before.
+	Ready <-chan struct{}
+	// Others subscribes C to the rest, which is done once the first programs are running,
+	// and to those of real time only when there is a command to forward them to.
+	Others func(realTime bool)
+}
+
+// Run is the init. The caller is the main goroutine and has prepared the runtime. Run
+// returns the exit status when the container is to end. With job files it runs them; with
+// only a command it is tini.
 //
-//  1. Read the job files, so that what is wrong in them is known first.
-//  2. Set up what jobs need: the log and output, the reaper, the control socket.
-//  3. Emit the events of boot, one after the other.
-//  4. Loop until the container is to end.
-func Run(o *Options, sigs <-chan os.Signal, others func(realTime bool)) int {
+//  1. Set up the output.
+//  2. Read the job files, while the threads are made.
+//  3. Set up what jobs need: the reaper, the control socket.
+//  4. Emit the events of boot, one after the other.
+//  5. Loop until the container is to end.
+func Run(o *Options, sigs Signals) int {
 	sources := o.sources()
+	o.warnOfDirectories()
 	tree := confdir.New(sources)
 	changes, problems := []confdir.Change(nil), []error(nil)
 	if len(o.Command) > 0 {
 		// Before anything is watched: to give up watches takes the kernel 10 ms.
 		if changes, problems = tree.Load(); len(changes) == 0 && len(problems) == 0 {
-			return runCommand(o, sigs, others)
+			return runCommand(o, sigs)
 		}
 	}
-	// From here on all is done by this thread, which owns every child.
-	runtime.LockOSThread()
-	watch, watchErr := tree.Watch()
-	if watchErr == nil {
-		defer discard(watch)
-	}
-	more, moreProblems := tree.Load()
-	changes, problems = append(changes, more...), append(problems, moreProblems...)
-
 	out, err := console.New(console.Options{
 		Format: o.format(), JSON: o.LogJSON, Level: o.level(), Stdout: 1, Stderr: 2,
 		LogDir: o.logDir(), LogMaxSize: o.LogMaxSize, LogFiles: o.LogFiles, Default: o.console(),
@@ -72,24 +72,46 @@ func Run(o *Options, sigs <-chan os.Signal, others func(realTime bool)) int {
 		(&reporter{json: o.LogJSON, verbosity: o.Verbosity}).say(LevelError, "cannot set up output: "+err.Error())
 		return 1
 	}
+	self.BootBegins()
+	threads := self.Threads()
+	watch, watchErr := tree.Watch()
+	more, moreProblems := tree.Load()
+	changes, problems = append(changes, more...), append(problems, moreProblems...)
+
 	log := out.Log()
 	for _, w := range o.Warnings {
 		log.Warning().Msg(w)
 	}
-	defer func() { out.Flush(time.Now().Add(flushTime)) }()
+	defer func() {
+		discarded := make(chan struct{})
+		go func() {
+			if watchErr == nil {
+				discard(watch)
+			}
+			close(discarded)
+		}()
+		out.Flush(time.Now().Add(flushTime))
+		<-discarded
+	}()
 	broken := report(log, problems)
+	refuse := func(why string, status int) int {
+		log.Error().Msg(why)
+		for _, err := range problems {
+			why += "\n" + err.Error()
+		}
+		_ = leaveReason(why + "\n")
+		return status
+	}
 	if broken && o.Strict {
-		log.Error().Msg("a job file is broken and --strict is given: not starting")
-		return exitUnfit
+		return refuse("a job file is broken and --strict is given: not starting", exitUnfit)
 	}
 	if len(changes) == 0 && len(o.Command) == 0 {
-		log.Error().Msg("nothing to run: no job file in " + strings.Join(places(sources), ", ") + " and no COMMAND; see tend --help")
-		return exitNothing
+		return refuse("nothing to run: no job file in "+strings.Join(places(sources), ", ")+" and no COMMAND; see tend --help", exitNothing)
 	}
 
-	s := newSupervisor(o, sigs, out, tree)
-	s.boot(changes, watch, watchErr)
-	go others(len(o.Command) > 0)
+	s := newSupervisor(o, sigs.C, out, tree)
+	s.boot(changes, watch, watchErr, func() { threads(); <-sigs.Ready })
+	go sigs.Others(len(o.Command) > 0)
 	s.loop()
 	s.answerLast()
 	return s.status
@@ -156,10 +178,20 @@ func newSupervisor(o *Options, sigs <-chan os.Signal, out *console.Console, tree
 	return s
 }
 
-// boot loads the classes, opens the control socket and emits the events of boot.
-func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
+// boot loads the classes, opens the control socket and emits the events of boot, once ready
+// has returned.
+func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error, ready func()) {
 	unix.Umask(jobs.DefaultUmask)
 	self.CloseOnExec()
+	if text := s.opts.askForDeathSignal(); text != "" {
+		s.log.Warning().Msg(text)
+	}
+	listening := make(chan error)
+	go func() {
+		var err error
+		s.server, err = control.Listen(s.opts.addresses())
+		listening <- err
+	}()
 	s.watchConfiguration(watch, watchErr)
 	if s.opts.Boot == BootAuto {
 		s.m.AddSource(s.late)
@@ -167,16 +199,20 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 	s.updateQuiet()
 	s.load(changes)
 	if names := s.masks.list(); len(names) > 0 {
-		s.log.Notice().Msg("not started by events in a container: " + strings.Join(names, ", ") + " (to change that: NAME.override, or --mask none)")
+		s.log.Notice().Msg("not started by events in a container: " + strings.Join(names, ", ") + " (a file NAME.override or --mask none changes that)")
+	}
+	for _, name := range s.opts.Essential {
+		if _, ok := s.m.Class(name); !ok {
+			s.log.Warning().Msg("--essential names " + name + ", and there is no job of that name")
+		}
 	}
 	s.warnOfTimeouts()
-	if server, err := control.Listen(s.opts.addresses()); err != nil {
+	if err := <-listening; err != nil {
 		s.log.Warning().Msg("no control socket, initctl will not work: " + err.Error())
 	} else {
-		s.server = server
 		s.tellSocket()
 	}
-	self.Threads()
+	ready()
 	s.emitBoot()
 	s.booted = true
 	s.sayAwaitedSources()
@@ -184,12 +220,8 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error) {
 		s.await()
 	}
 	s.tellOuter("READY=1")
-	// What reading the files and starting everything took is not needed again.
 	s.timers.add(s.now()+afterBoot, func() {
-		go func() {
-			debug.FreeOSMemory()
-			self.ReleaseText()
-		}()
+		go self.BootEnds()
 	})
 	s.settled()
 }
@@ -275,6 +307,16 @@ func (o *Options) stopTimeout(jobs bool) time.Duration {
 		return kubernetesStop
 	}
 	return dockerStop
+}
+
+// warnOfDirectories warns of directories that were asked for and are not there: where
+// there is a command, it would run without the jobs, and nothing would tell why.
+func (o *Options) warnOfDirectories() {
+	for _, dir := range slices.Concat(o.PrependConfDirs, o.ConfDirs, o.AppendConfDirs) {
+		if err := unix.Access(dir, unix.F_OK); err != nil {
+			o.Warnings = append(o.Warnings, "no job files are read from "+dir+": "+err.Error())
+		}
+	}
 }
 
 // sources says where job files are looked for (reference 1.1).

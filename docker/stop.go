@@ -136,9 +136,19 @@ func (s *Supervisor) sweepOrphans() {
 	p := s.stop
 	s.reaper.Refresh()
 	left := s.reaper.Orphans()
-	if len(left) == 0 {
+	// Those that cannot be listed PID 1 can at least reach all together.
+	unseen := s.isInit && s.reaper.Unseen()
+	if len(left) == 0 && !unseen {
 		s.finish()
 		return
+	}
+	send := func(sig unix.Signal) {
+		for _, proc := range left {
+			s.reaper.SignalProc(proc, sig)
+		}
+		if unseen {
+			s.reaper.KillAll(sig)
+		}
 	}
 	now := s.now()
 	killAt := p.deadline - p.reserve
@@ -157,9 +167,7 @@ func (s *Supervisor) sweepOrphans() {
 		return
 	case !p.termed:
 		p.termed, p.termedAt = true, now
-		for _, proc := range left {
-			s.reaper.SignalProc(proc, unix.SIGTERM)
-		}
+		send(unix.SIGTERM)
 		s.log.Info().Msg("sent TERM to what is left over: " + names(left))
 		if p.deadline == 0 {
 			p.deadline = now + orphanPatience + stopReserve
@@ -170,9 +178,7 @@ func (s *Supervisor) sweepOrphans() {
 		s.log.Warning().Msg("left over and still there " + seconds(now-p.termedAt) + " after TERM, sending KILL: " + names(left))
 		fallthrough
 	case p.killed:
-		for _, proc := range left {
-			s.reaper.SignalProc(proc, unix.SIGKILL)
-		}
+		send(unix.SIGKILL)
 	}
 	s.timers.cancel(p.poll)
 	p.poll = s.timers.add(now+orphanPoll, func() {})
@@ -180,6 +186,9 @@ func (s *Supervisor) sweepOrphans() {
 
 // names lists processes for the log.
 func names(procs []reaper.Proc) string {
+	if len(procs) == 0 {
+		return "processes that cannot be listed"
+	}
 	list := make([]string, len(procs))
 	for i, p := range procs {
 		list[i] = p.Comm + " (" + strconv.Itoa(p.PID) + ")"

@@ -18,8 +18,9 @@ import (
 )
 
 // Supervisor runs jobs: it carries out what the engine decides and tells it what
-// happens. One goroutine, on the main thread, runs its loop and owns all its
-// fields; everything else posts to the channels that the loop reads.
+// happens. One goroutine runs its loop and owns all its fields; everything else posts
+// to the channels that the loop reads. It is not locked to a thread: it then goes on in
+// whichever one has seen what it waits for, and no other has to be woken.
 type Supervisor struct {
 	opts    *Options
 	baseEnv environ.Env // what the jobs' environment begins with
@@ -68,6 +69,7 @@ type Supervisor struct {
 	runlevel [2]string // previous and current runlevel
 	command  *attached // COMMAND beside jobs, nil without one
 	ranEver  bool      // a job has reached running
+	reaped   uint64    // orphans that -w has told of
 
 	// wanted is why the container is to stop as soon as the machine has settled;
 	// wantedStatus is the exit status of that reason, nil for none of its own, and
@@ -75,6 +77,7 @@ type Supervisor struct {
 	wanted       string
 	wantedStatus *int
 	culprit      instance
+	idle         string      // a line per job that no event has started, when none ever ran
 	stopEvent    environ.Env // variables of the runlevel event that stops; nil for the usual
 	announced    bool        // it has been emitted by whoever wants the stop
 	stop         *stopping   // the shutdown, nil before one
@@ -96,6 +99,9 @@ type tracked struct {
 //go:noinline
 func (s *Supervisor) now() time.Duration { return time.Since(s.began) - s.skew }
 
+// queueKept is the room for inputs that is kept; a boot of many jobs needs more.
+const queueKept = 256
+
 // step feeds one input to the machine and carries out its actions, and then the
 // inputs that these make, until nothing is left to do. Replies to requests are
 // delivered after that, so that they see a settled machine.
@@ -115,7 +121,9 @@ func (s *Supervisor) step(in engine.Input) {
 			s.act(a)
 		}
 	}
-	s.queue = s.queue[:0]
+	if s.queue = s.queue[:0]; cap(s.queue) > queueKept {
+		s.queue = nil
+	}
 	s.stepping = false
 	s.deliver()
 	s.settled()
@@ -211,6 +219,7 @@ func (s *Supervisor) turn(timer *alarm.Alarm) {
 		calls = s.server.Calls()
 	}
 	s.late.listen()
+	s.console.HandOver()
 	s.slept = s.now()
 	// What comes first after a freeze need not be the timer, so each case looks.
 	thaw := func() {
@@ -222,6 +231,7 @@ func (s *Supervisor) turn(timer *alarm.Alarm) {
 	case <-s.reaper.C():
 		thaw()
 		s.reap()
+		s.warnOfReaped()
 	case sig := <-s.signals:
 		thaw()
 		s.handleSignal(sig.(unix.Signal))
@@ -243,6 +253,14 @@ func (s *Supervisor) turn(timer *alarm.Alarm) {
 	case n := <-s.notified:
 		thaw()
 		s.handleNotify(n)
+	}
+}
+
+// warnOfReaped is -w: it tells how many orphans have been reaped since it was last called.
+func (s *Supervisor) warnOfReaped() {
+	if n := s.reaper.Reaped(); s.opts.WarnReaped && n > s.reaped {
+		s.log.Warning().Msg("reaped " + count(int(n-s.reaped), "orphan"))
+		s.reaped = n
 	}
 }
 

@@ -27,7 +27,6 @@ func RunTerminalStage(args []string) int {
 	if len(args) < 3 {
 		return 2
 	}
-	runtime.LockOSThread()
 	err := setForeground(0, unix.Getpgrp())
 	out := &reporter{json: args[0] == "json"}
 	if err != nil && err != unix.ENOTTY && err != unix.ENXIO {
@@ -57,9 +56,10 @@ func foreground(fd int) (int, error) {
 }
 
 // setForeground makes pgid the foreground process group of the terminal on fd. SIGTTOU
-// is blocked meanwhile, or the kernel would stop a caller in the background; the caller
-// must be locked to its thread.
+// is blocked meanwhile, or the kernel would stop a caller in the background.
 func setForeground(fd, pgid int) error {
+	runtime.LockOSThread() // signals are blocked by thread
+	defer runtime.UnlockOSThread()
 	var set, old unix.Sigset_t
 	addSignal(&set, unix.SIGTTOU)
 	addSignal(&set, unix.SIGTTIN)

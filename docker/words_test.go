@@ -48,7 +48,7 @@ func TestDescribe(t *testing.T) {
 		{engine.Unload{Name: "web"}, "Unload web"},
 		{engine.Command{Verb: engine.VerbStop, Job: "web", Instance: "a", NoWait: true, Inside: 3}, "Command 1 0 1 3 web (a) "},
 		{engine.SignalJob{Job: "web", Signal: syscall.SIGHUP}, "SignalJob 0 1 web"},
-		{engine.Emit{Event: event.Event{Name: "go", Env: []string{"A=b"}}}, "Emit 0 0 0 go A=b"},
+		{engine.Emit{Event: event.Event{Name: "go", Env: []string{"A=b"}}}, "Emit 0 0 go A=b"},
 		{engine.EnvRequest{Verb: engine.EnvReset}, "EnvRequest 2 0"},
 		{engine.Spawned{Job: 1, PID: 7}, "Spawned 1 0 7"},
 		{engine.Execed{Job: 1, PID: 7}, "Execed 1 0 7"},

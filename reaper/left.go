@@ -1,6 +1,8 @@
 package reaper
 
 import (
+	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -40,32 +42,63 @@ func (r *Reaper) Left(owner Owner) []Proc {
 		return nil
 	}
 	r.fresh()
-	return r.left(owner, nil)
+	return append(r.left(owner, nil), r.unclear()...)
+}
+
+// unclear returns the orphans that will show in a moment whose they are: whoever waits
+// for the end of what is left waits for that too.
+func (r *Reaper) unclear() (list []Proc) {
+	for i := range r.owners.procs {
+		p := &r.owners.procs[i]
+		if p.unclear && p.PPID == r.self && !p.gone() {
+			list = append(list, p.Proc)
+		}
+	}
+	return list
 }
 
 // nothingLeft tells, without a look at all processes, that owner has none but its
-// tracked children: what a process leaves behind becomes our child, so where all
-// our children are tracked, and none is the owner's, nobody has left anything.
+// tracked children: what a process leaves behind becomes our child, so where it has no
+// children, and all untracked children of ours are known to be others', it has left
+// nothing.
 func (r *Reaper) nothingLeft(owner Owner) bool {
 	of := r.owners.known[owner]
-	return (of == nil || len(of.children) == 0) && !r.hasStrangers()
+	return (of == nil || len(of.children) == 0) && !slices.ContainsFunc(r.strangers(), func(s stranger) bool {
+		return s.known == nil || s.known.owner == owner
+	})
 }
 
-// hasStrangers tells whether we may have a child that is not tracked.
-func (r *Reaper) hasStrangers() bool {
+// strangers lists our unreaped children that are not tracked.
+func (r *Reaper) strangers() []stranger {
 	o := &r.owners
-	if o.strangers == unasked {
-		o.strangers = no
-		err := r.proc.children(r.self, func(pid int) {
-			if !r.children[pid].tracked {
-				o.strangers = yes
-			}
-		})
-		if err != nil {
-			o.strangers = yes
-		}
+	if o.listed {
+		return o.strangers
 	}
-	return o.strangers == yes
+	o.strangers, o.listed = o.strangers[:0], true
+	err := r.proc.children(r.self, func(pid int) {
+		if !r.children[pid].tracked {
+			o.strangers = append(o.strangers, stranger{r.known(pid)})
+		}
+	})
+	if err != nil {
+		o.strangers = append(o.strangers, stranger{})
+	}
+	return o.strangers
+}
+
+// known returns what the last look has found of pid, which is an unreaped child of ours,
+// if it was one then.
+func (r *Reaper) known(pid int) *found {
+	i, ok := r.owners.index[pid]
+	if !ok {
+		return nil
+	}
+	p := &r.owners.procs[i]
+	// A pid that has been used again since has been reaped in between, by us.
+	if p.PPID != r.self || p.State == 'X' || p.unclear {
+		return nil
+	}
+	return p
 }
 
 // sweepRounds bounds how often Sweep looks for processes that were forked while it
@@ -83,7 +116,7 @@ func (r *Reaper) Sweep(owner Owner, sig syscall.Signal) int {
 	r.fresh()
 	procs := r.left(owner, nil)
 	if sig == 0 || len(procs) == 0 {
-		return len(procs)
+		return len(procs) + len(r.unclear())
 	}
 	sent := make(map[int]uint64)
 	for range sweepRounds {
@@ -103,7 +136,7 @@ func (r *Reaper) Sweep(owner Owner, sig syscall.Signal) int {
 		r.look()
 		procs = r.left(owner, procs[:0])
 	}
-	return len(procs)
+	return len(procs) + len(r.unclear())
 }
 
 // SignalProc sends sig to a process that Left or Orphans has returned, if it is
@@ -139,58 +172,128 @@ func (r *Reaper) signal(p Proc, sig syscall.Signal) error {
 	return unix.Kill(p.PID, sig)
 }
 
-// ExpectHeir says whether Heir will be asked for owner's processes. While it is
-// expected, processes are looked at before every reaping.
-func (r *Reaper) ExpectHeir(owner Owner, expected bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if expected {
-		r.owners.expecting[owner] = &expectation{since: now(), ended: make(map[int]string)}
-	} else {
-		delete(r.owners.expecting, owner)
-	}
-}
-
-// Heir returns the live process that fits best to take the place of owner's ended
-// process old, 0 when there is none: a child of ours, so an orphan, that was not
-// forked by us. It prefers one that has left old's session, as daemons do, to one
-// that has not, and then the one that was started first. The exit of an heir is
-// reported as owner's from now on.
+// Heir returns the live process that fits best to take the place of owner's process
+// old, which has ended with 0, and 0 when there is none: a child of ours, so an
+// orphan, that was not forked by us. It prefers one that has left old's session, as
+// daemons do, to one that has not, and then the one that was started first. The exit
+// of an heir is reported as owner's from now on. It is to be asked before the Take
+// that follows the one that told of old's end.
 //
-// When an orphan's ownership cannot be known, because it has left the session and
-// its environment is hidden, it is still taken if it is younger than the expectation
-// and has old's name, or if no other owner's process that awaits an heir has ended.
-func (r *Reaper) Heir(owner Owner, old int) int {
+// When an orphan's ownership cannot be known, because it has left the session and its
+// environment is hidden, it is still taken if it was there when old ended, is no older
+// than old, and is what old was to start: its command line or its name is in text, or
+// its name is old's. Where it is certain that there is an heir, one without such
+// evidence is taken too, if it is the only one and no other process that has ended may
+// rather have left it.
+func (r *Reaper) Heir(owner Owner, old int, certain bool, text string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.fresh()
-	heir := r.bestHeir(func(p *found) bool { return p.owner == owner }, old)
-	if e := r.owners.expecting[owner]; e != nil {
-		name := e.ended[old]
-		delete(e.ended, old)
-		hidden := func(p *found) bool {
-			return r.owners.still(p.owner) == 0 && p.asked && !p.readable && p.Start >= e.since
-		}
-		if heir == nil && name != "" {
-			heir = r.bestHeir(func(p *found) bool { return hidden(p) && p.Comm == name }, old)
-		}
-		if heir == nil && !r.owners.othersEnded(owner) {
-			heir = r.bestHeir(hidden, old)
-		}
-	}
-	if heir == nil || !r.isChild(heir.Proc) {
+	e := r.owners.ended[old]
+	if e == nil || e.owner != owner {
 		return 0
 	}
-	heir.owner = owner
-	r.owners.seen[heir.PID] = heir.seen
-	r.own(heir.PID, owner, child{start: heir.Start})
-	return heir.PID
+	e.asked = true
+	r.fresh()
+	for range heirRounds {
+		heir := r.bestHeir(func(p *found) bool { return p.owner == owner }, old)
+		if heir == nil {
+			heir = r.hiddenHeir(e, certain, text)
+		}
+		if heir == nil {
+			break
+		}
+		if r.isChild(heir.Proc) {
+			heir.owner = owner
+			r.owners.seen[heir.PID] = heir.seen
+			// It may end before Track, and its own heir be asked for all the same.
+			r.own(heir.PID, owner, child{heirs: true, start: heir.Start})
+			return heir.PID
+		}
+		// It has ended since the look, and may have left another.
+		r.look()
+	}
+	return 0
 }
 
-// othersEnded tells whether an orphan may be the heir of another's process.
-func (o *owners) othersEnded(owner Owner) bool {
-	for other, e := range o.expecting {
-		if other != owner && len(e.ended) > 0 {
+// heirRounds bounds how often Heir looks for what an heir that has just ended has left.
+const heirRounds = 10
+
+// mayBeLeft tells whether e may have left p, though nothing shows it.
+func (r *Reaper) mayBeLeft(e *ending, p *found) bool {
+	return p.PPID == r.self && !p.gone() && r.children[p.PID].owner == 0 && r.owners.still(p.owner) == 0 &&
+		p.asked && !p.readable && p.Start >= e.start
+}
+
+// hiddenHeir returns the process that e has left according to the best evidence.
+func (r *Reaper) hiddenHeir(e *ending, certain bool, text string) *found {
+	var best *found
+	most, ties := -1, 0
+	for _, pid := range e.hidden {
+		i, ok := r.owners.index[pid]
+		if !ok || !r.mayBeLeft(e, &r.owners.procs[i]) {
+			continue
+		}
+		p := &r.owners.procs[i]
+		weight := 2 * r.evidence(e, p, text)
+		if !r.owners.othersLeft(e, pid) {
+			weight++
+		}
+		if weight > most {
+			best, most, ties = p, weight, 0
+		} else if weight == most {
+			ties++
+		}
+	}
+	if most < 2 && (!certain || most < 1 || ties > 0) {
+		return nil
+	}
+	return best
+}
+
+// evidence weighs what speaks for p being what e was to start.
+func (r *Reaper) evidence(e *ending, p *found, text string) int {
+	line, _ := r.proc.read(p.PID, "cmdline", maxEnviron)
+	for i, c := range line {
+		if c == 0 {
+			line[i] = ' '
+		}
+	}
+	command := strings.TrimRight(string(line), " ")
+	switch {
+	case command != "" && hasWord(text, command):
+		return 3
+	case p.Comm == e.name:
+		return 2
+	case hasWord(text, p.Comm):
+		return 1
+	}
+	return 0
+}
+
+// hasWord tells whether text has word between characters that no name has.
+func hasWord(text, word string) bool {
+	name := func(c byte) bool {
+		return c == '-' || c == '_' || c == '.' || c >= '0' && c <= '9' || c|0x20 >= 'a' && c|0x20 <= 'z'
+	}
+	for at := 0; word != ""; at++ {
+		i := strings.Index(text[at:], word)
+		if i < 0 {
+			break
+		}
+		at += i
+		end := at + len(word)
+		if (at == 0 || !name(text[at-1])) && (end == len(text) || !name(text[end])) {
+			return true
+		}
+	}
+	return false
+}
+
+// othersLeft tells whether another process than e, which had no more to choose from and
+// has not been asked for, may have left pid.
+func (o *owners) othersLeft(e *ending, pid int) bool {
+	for _, other := range o.ended {
+		if other != e && !other.asked && len(other.hidden) <= len(e.hidden) && slices.Contains(other.hidden, pid) {
 			return true
 		}
 	}
@@ -232,13 +335,13 @@ func (r *Reaper) isChild(p Proc) bool {
 }
 
 // Track makes the process pid, which must be a child of ours, one of owner's
-// tracked children: its exit is reported and it may be signalled by pid. ESRCH says
+// tracked children, as if it had been spawned with heirs. ESRCH says
 // that it is not there or not our child (so that nobody would hear of its end).
 func (r *Reaper) Track(owner Owner, pid int) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if c, ok := r.children[pid]; ok && c.owner == owner {
-		c.tracked = true
+		c.tracked, c.heirs = true, true
 		r.children[pid] = c
 		return nil
 	}
@@ -251,7 +354,7 @@ func (r *Reaper) Track(owner Owner, pid int) error {
 	if err != nil || r.children[pid].owner != 0 || !r.isChild(p) {
 		return unix.ESRCH
 	}
-	r.own(pid, owner, child{tracked: true, start: p.Start})
+	r.own(pid, owner, child{tracked: true, heirs: true, start: p.Start})
 	r.owners.outdate()
 	return nil
 }
@@ -310,7 +413,7 @@ func (r *Reaper) OwnerOf(pid int) (owner Owner, ok bool) {
 func (r *Reaper) Orphans() []Proc {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.hasStrangers() {
+	if len(r.strangers()) == 0 {
 		return nil
 	}
 	r.fresh()

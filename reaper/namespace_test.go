@@ -70,7 +70,7 @@ func start(t *testing.T, marks ...string) *Reaper {
 // spawn starts a shell script in a session of its own.
 func spawn(t testing.TB, r *Reaper, owner Owner, script string, env ...string) int {
 	t.Helper()
-	pid, err := r.Spawn(owner, func() (int, error) {
+	pid, err := r.Spawn(owner, true, func() (int, error) {
 		return syscall.ForkExec("/bin/sh", []string{"sh", "-c", script}, &syscall.ProcAttr{
 			Env:   append([]string{"PATH=/usr/bin:/bin:/usr/sbin:/sbin"}, env...),
 			Files: []uintptr{0, 1, 2},

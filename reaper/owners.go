@@ -13,7 +13,7 @@ import (
 //  1. it was found to be somebody's before, and is still the same process;
 //  2. its parent is somebody's;
 //  3. the number of its session or of its process group is somebody's;
-//  4. it carries the marks of somebody in its environment.
+//  4. it descends from us and carries the marks of somebody in its environment.
 //
 // The kernel gives the number of a process away again only when no process has it
 // as its pid, group or session any more. A number that was an owner's is therefore
@@ -30,8 +30,9 @@ type owners struct {
 	procs     []found          // the last look
 	index     map[int]int      // pid to procs
 	stale     bool
-	strangers answer // what hasStrangers has found since the list became stale
-	expecting map[Owner]*expectation
+	strangers []stranger // since the list became stale, if listed
+	listed    bool
+	ended     map[int]*ending
 	looks     uint64
 }
 
@@ -43,22 +44,23 @@ type owner struct {
 	children []int // its unreaped children
 }
 
-// expectation is that Heir will be asked for.
-type expectation struct {
-	since uint64
-	// ended has, by pid, the names of the owner's children that have ended and whose
-	// heirs have not been asked for, as far as they are known.
-	ended map[int]string
+// ending is what is kept of a child that has ended with 0 and left processes, by its
+// pid, from before its reaping until the Take after the one that tells of it.
+type ending struct {
+	owner Owner
+	name  string
+	start uint64
+	asked bool // its heir has been asked for
+	// hidden has the processes that it may have left though nothing shows it.
+	hidden []int
 }
 
-// answer is one that may not have been asked for yet.
-type answer uint8
-
-const (
-	unasked answer = iota
-	no
-	yes
-)
+// stranger is an unreaped child of ours that is not tracked.
+type stranger struct {
+	// known is what the last look has found, at which it was our child already: nothing
+	// can have changed since. nil: only a look can tell whose it is.
+	known *found
+}
 
 // number is the number of a session or group, or of both.
 type number struct {
@@ -74,6 +76,15 @@ type seen struct {
 	owner    Owner
 	asked    bool // the environment has been looked at
 	readable bool
+	// young says that it had begun in the very tick of the look, so that its start time
+	// does not tell it from another one with its pid; parent and session must do so.
+	young     bool
+	ppid, sid int
+}
+
+// is tells whether p is the process that was seen.
+func (s *seen) is(p *Proc, self int) bool {
+	return s.start == p.Start && (!s.young || s.ppid == p.PPID || s.sid == p.SID && p.PPID == self)
 }
 
 // found is a process of the last look.
@@ -81,19 +92,20 @@ type found struct {
 	Proc
 	seen
 	resolved bool
+	unclear  bool // it is in the middle of an exec, and its environment not there yet
 }
 
 func (o *owners) init(keys []string) {
 	*o = owners{
-		known:     make(map[Owner]*owner),
-		keys:      keys,
-		marks:     make(map[string]Owner),
-		ids:       make(map[int]*number),
-		limit:     1024,
-		seen:      make(map[int]seen),
-		index:     make(map[int]int),
-		stale:     true,
-		expecting: make(map[Owner]*expectation),
+		known: make(map[Owner]*owner),
+		keys:  keys,
+		marks: make(map[string]Owner),
+		ids:   make(map[int]*number),
+		limit: 1024,
+		seen:  make(map[int]seen),
+		index: make(map[int]int),
+		stale: true,
+		ended: make(map[int]*ending),
 	}
 }
 
@@ -154,7 +166,6 @@ func (r *Reaper) Forget(owner Owner) {
 		delete(r.children, pid)
 		o.outdate() // it may be missing in the list
 	}
-	delete(o.expecting, owner)
 }
 
 // own makes pid, an unreaped child of ours, one of owner's.
@@ -182,7 +193,7 @@ func (r *Reaper) disown(pid int) {
 }
 
 // outdate makes the next question read the list of processes again.
-func (o *owners) outdate() { o.stale, o.strangers = true, unasked }
+func (o *owners) outdate() { o.stale, o.listed = true, false }
 
 // Refresh makes the next question read the list of processes again. Take does the
 // same; a timer that asks again calls it.
@@ -210,14 +221,13 @@ func (r *Reaper) fresh() {
 // are in sessions and groups of their own number and need not be read. mu is held.
 func (r *Reaper) look() {
 	o := &r.owners
-	o.procs, o.stale = o.procs[:0], false
+	o.procs, o.stale, o.listed = o.procs[:0], false, false
 	o.looks++
 	clear(o.index)
 	began := now()
 	err := r.proc.pids(func(pid int) {
 		if c, ok := r.children[pid]; ok && c.start == 0 {
 			o.confirm(pid, 0, c.owner)
-			r.ending(pid, c.owner)
 			return
 		}
 		if pid == r.self {
@@ -237,16 +247,13 @@ func (r *Reaper) look() {
 			// Another process has got the number, so nobody was left in it.
 			delete(o.ids, p.PID)
 		}
-		if s, ok := o.seen[p.PID]; ok && s.start == p.Start {
+		if s, ok := o.seen[p.PID]; ok && s.is(&p.Proc, r.self) {
 			p.seen = s
 			p.owner = o.still(s.owner)
 		}
-		p.start = p.Start
+		p.start, p.young, p.ppid, p.sid = p.Start, p.Start >= began, p.PPID, p.SID
 		if c, ok := r.children[p.PID]; ok {
 			p.owner = c.owner
-			if e := o.expecting[c.owner]; e != nil && p.gone() {
-				e.ended[p.PID] = p.Comm
-			}
 		}
 		if p.owner != 0 {
 			o.confirm(p.SID, p.PGID, p.owner)
@@ -270,36 +277,56 @@ func (r *Reaper) look() {
 	}
 }
 
-// ending notes the name of a child that has ended, while it is still there, if its
-// heir is expected.
-func (r *Reaper) ending(pid int, owner Owner) {
-	e := r.owners.expecting[owner]
-	if e == nil {
+// bequeath looks at all processes before pid is reaped, if it has ended with 0 and its
+// heir will be asked for, or if it was an heir itself: what it has left is now our child,
+// but still in its session, and its own children can still tell by it whose they are. An
+// heir may have made a session of its own since it was found, whose number is known only
+// now. Whoever has left nothing costs no look, nor does an orphan that is reaped.
+func (r *Reaper) bequeath(pid, status int) {
+	c := r.children[pid]
+	heirs := c.heirs && status == 0
+	if !heirs && c.start == 0 {
 		return
 	}
-	if p, err := r.proc.stat(pid); err == nil && p.gone() {
-		e.ended[pid] = p.Comm
+	r.owners.listed = false
+	if len(r.strangers()) == 0 {
+		return
+	}
+	if !heirs {
+		r.look()
+		return
+	}
+	p, _ := r.proc.stat(pid)
+	e := &ending{owner: c.owner, name: p.Comm, start: p.Start}
+	if !slices.ContainsFunc(r.strangers(), func(s stranger) bool {
+		return s.known == nil || s.known.owner == e.owner || r.mayBeLeft(e, s.known)
+	}) {
+		return
+	}
+	r.look()
+	r.owners.ended[pid] = e
+	if r.bestHeir(func(p *found) bool { return p.owner == e.owner }, pid) != nil {
+		return
+	}
+	for i := range r.owners.procs {
+		if p := &r.owners.procs[i]; r.mayBeLeft(e, p) {
+			e.hidden = append(e.hidden, p.PID)
+		}
 	}
 }
 
-// taken notes what has ended in these exits, and forgets what ended before: its heir
-// has been asked for, or never will be.
-func (o *owners) taken(exits []Exit) {
-	if len(o.expecting) == 0 {
-		return
-	}
-	names := make(map[int]string, len(exits))
-	for _, e := range o.expecting {
-		for pid, name := range e.ended {
-			names[pid] = name
-		}
-		clear(e.ended)
-	}
-	for _, exit := range exits {
-		if e := o.expecting[exit.Owner]; e != nil && (exit.Status.Exited() || exit.Status.Signaled()) {
-			e.ended[exit.PID] = names[exit.PID]
+// forgetEnded forgets what has ended before the exits that are posted: its heir has
+// been asked for, or never will be.
+func (r *Reaper) forgetEnded() {
+	for pid := range r.owners.ended {
+		if !hasPID(r.posted, pid) && !hasPID(r.earlier, pid) {
+			delete(r.owners.ended, pid)
 		}
 	}
+}
+
+func hasPID(exits []Exit, pid int) bool {
+	return slices.ContainsFunc(exits, func(e Exit) bool { return e.PID == pid })
 }
 
 // reaped notes that pid may be given to another process from now on, perhaps within
@@ -367,7 +394,7 @@ func (r *Reaper) resolve(i int) Owner {
 	if p.owner = r.ofNumber(p, p.PGID); p.owner != 0 {
 		return p.owner
 	}
-	if !p.asked && !p.gone() {
+	if !p.asked && !p.gone() && r.below(p) {
 		p.owner = r.ofMarks(p)
 	}
 	return p.owner
@@ -406,14 +433,41 @@ func (r *Reaper) ofNumber(p *found, id int) Owner {
 	return 0
 }
 
+// below tells whether a process descends from us. Where we are not PID 1 there may be
+// another of our kind, whose processes carry the same marks and are none of our business.
+func (r *Reaper) below(p *found) bool {
+	for range len(r.owners.procs) {
+		if p.PPID == r.self {
+			return true
+		}
+		if _, ok := r.children[p.PPID]; ok {
+			return true
+		}
+		i, ok := r.owners.index[p.PPID]
+		if !ok {
+			return false
+		}
+		p = &r.owners.procs[i]
+	}
+	return false
+}
+
 func (r *Reaper) ofMarks(p *found) Owner {
 	o := &r.owners
 	if len(o.keys) == 0 {
 		return 0
 	}
 	var values []string
-	values, p.readable = r.proc.environ(p.PID, o.keys)
-	p.asked = true
+	// An exec may end between the look at the environment, which it has not filled yet,
+	// and the look at whether there is an exec; another may follow it at once.
+	for range 3 {
+		values, p.readable = r.proc.environ(p.PID, o.keys)
+		p.unclear = values == nil && !p.readable && r.proc.execing(p.PID)
+		if p.readable || p.unclear {
+			break
+		}
+	}
+	p.asked = !p.unclear
 	if len(values) == 0 {
 		return 0
 	}

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -103,9 +104,9 @@ func (f *procFS) pids(each func(pid int)) error {
 }
 
 // children calls each for every child of the first thread of a process, dead ones
-// included (CONFIG_PROC_CHILDREN). The first thread of ours is the one that forks,
-// and the one that gets orphans. The kernel may leave some out when others are
-// reaped meanwhile, which the caller prevents by holding mu.
+// included (CONFIG_PROC_CHILDREN). The first thread of ours is the one that gets all
+// orphans; what we fork is a child of the thread that did it. The kernel may leave some
+// out when others are reaped meanwhile, which the caller prevents by holding mu.
 func (f *procFS) children(pid int, each func(pid int)) error {
 	text, err := f.read(pid, "task/"+strconv.Itoa(pid)+"/children", math.MaxInt)
 	if err != nil {
@@ -138,8 +139,8 @@ func number10(b []byte) (n int, ok bool) {
 }
 
 // decimal reads a whole word of digits.
-func decimal(word []byte) (n int64, ok bool) {
-	for _, c := range word {
+func decimal(word string) (n int64, ok bool) {
+	for _, c := range []byte(word) {
 		if c < '0' || c > '9' {
 			return 0, false
 		}
@@ -202,7 +203,7 @@ func parseStat(b []byte) (p Proc, err error) {
 		value int64
 	}{{field: 4}, {field: 5}, {field: 6}, {field: 11}, {field: 20}, {field: 22}}
 	field, next := 3, 0
-	for _, word := range bytes.Fields(b[end+2:]) {
+	for _, word := range strings.Fields(string(b[end+2:])) {
 		if numbers[next].field == field {
 			n, ok := decimal(word)
 			if !ok {
@@ -252,6 +253,27 @@ func (f *procFS) environ(pid int, keys []string) (values []string, readable bool
 		}
 	}
 	return values, true
+}
+
+// execing tells whether the process is between the two moments of an exec at which it
+// gets a new memory and at which that has an environment: env_end is 0 then.
+func (f *procFS) execing(pid int) bool {
+	const envEnd = 51 // as counted in proc_pid_stat(5), where the state is 3
+	b, err := f.read(pid, "stat", 1)
+	if err != nil {
+		return false
+	}
+	words := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	return len(words) > envEnd-3 && words[envEnd-3] == "0" && f.traceable(pid)
+}
+
+// traceable tells whether we are shown what only those see who may trace the process.
+func (f *procFS) traceable(pid int) bool {
+	fd, err := unix.Openat(f.dir, strconv.Itoa(pid)+"/environ", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		unix.Close(fd)
+	}
+	return err == nil
 }
 
 // titled tells whether a program has written its title over an environment, as nginx

@@ -25,7 +25,9 @@ type child struct {
 	owner Owner
 	// tracked is false for a process that Heir has proposed and Track not yet taken.
 	tracked bool
-	start   uint64 // start time in clock ticks; 0: not known
+	// heirs says that Heir will be asked for if it ends with 0, or may be.
+	heirs bool
+	start uint64 // start time in clock ticks; 0: not known
 }
 
 // Reaper owns the children of this process.
@@ -37,6 +39,7 @@ type Reaper struct {
 	mu       sync.Mutex
 	children map[int]child
 	posted   []Exit
+	earlier  []Exit // posted before a process was started that has got a pid of theirs
 	orphans  uint64
 	proc     procFS
 	owners   owners
@@ -63,7 +66,7 @@ func New(marks ...string) (*Reaper, error) {
 		}
 	}
 	if e := r.proc.open(r.self); e != nil && err == nil {
-		err = errors.New("cannot list processes: " + e.Error() + "; what jobs leave behind is neither found nor stopped")
+		err = errors.New("cannot list processes: " + e.Error() + "; what jobs leave behind is not found, so it is not stopped with its job")
 	}
 	ready := make(chan struct{})
 	go r.reap(ready)
@@ -83,11 +86,22 @@ func (r *Reaper) C() <-chan struct{} { return r.wake }
 func (r *Reaper) Take(dst []Exit) []Exit {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.owners.taken(r.posted)
-	dst = append(dst, r.posted...)
-	r.posted = r.posted[:0]
+	r.forgetEnded()
+	dst = append(append(dst, r.earlier...), r.posted...)
+	r.earlier, r.posted = nil, r.posted[:0]
 	r.owners.outdate()
 	return dst
+}
+
+// Earlier takes what had happened before the last Spawn, if that has been given the pid
+// of a child whose end has not been taken. Pids may come round that fast, and whoever
+// keeps processes by pid must hear of the old one's end before there is the new one.
+func (r *Reaper) Earlier() []Exit {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	exits := r.earlier
+	r.earlier = nil
+	return exits
 }
 
 // Reaped returns how many orphans that belonged to nobody have been reaped.
@@ -99,15 +113,20 @@ func (r *Reaper) Reaped() uint64 {
 
 // Spawn calls fork, which must return the pid of a new child, and makes that child
 // owner's. Nothing is reaped in between, so that no exit is missed, and fork may
-// itself wait for a child that it could not set up.
-func (r *Reaper) Spawn(owner Owner, fork func() (int, error)) (int, error) {
+// itself wait for a child that it could not set up. Heirs says that Heir will be asked
+// for when the child has ended with 0; all processes are then looked at before it is
+// reaped, if it has left any.
+func (r *Reaper) Spawn(owner Owner, heirs bool, fork func() (int, error)) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	pid, err := fork()
 	if err != nil {
 		return 0, err
 	}
-	r.own(pid, owner, child{tracked: true})
+	if hasPID(r.posted, pid) {
+		r.earlier, r.posted = append(r.earlier, r.posted...), nil
+	}
+	r.own(pid, owner, child{tracked: true, heirs: heirs})
 	// A number that a new process has been given is in use nowhere else.
 	r.owners.ids[pid] = &number{owner: owner}
 	delete(r.owners.seen, pid)
@@ -131,12 +150,18 @@ func (r *Reaper) Signal(pid int, sig syscall.Signal) error {
 
 // SignalGroup sends sig to the process group of a child, or to the child alone when
 // it is still in our own group. Like Signal it needs the child to be unreaped:
-// that keeps the number of its group from being used again.
+// that keeps the number of its group from being used again. It is for ending the child,
+// whose heir will not be asked for.
 func (r *Reaper) SignalGroup(pid int, sig syscall.Signal) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, ok := r.children[pid]; !ok {
+	c, ok := r.children[pid]
+	if !ok {
 		return unix.ESRCH
+	}
+	if c.heirs {
+		c.heirs = false
+		r.children[pid] = c
 	}
 	pgid, err := unix.Getpgid(pid)
 	if err != nil || pgid <= 1 || pgid == unix.Getpgrp() {

@@ -149,7 +149,7 @@ func TestKilledServiceIsNeitherLostNorDoubled(t *testing.T) {
 	}
 	r := start(t)
 	for i := range 1000 {
-		pid, err := r.Spawn(Owner(i+1), func() (int, error) {
+		pid, err := r.Spawn(Owner(i+1), true, func() (int, error) {
 			return syscall.ForkExec("/bin/sleep", []string{"sleep", "100"}, &syscall.ProcAttr{Sys: &syscall.SysProcAttr{Setsid: true}})
 		})
 		if err != nil {
@@ -225,4 +225,61 @@ func TestBareProgramForComparison(t *testing.T) {
 		t.Errorf("%d children, want %d", reaped, n+1)
 	}
 	t.Logf("%v CPU per 1000", (cpu()-began)/(n/1000))
+}
+
+// BenchmarkReap runs a child that ends at once, from its fork until its end has been
+// posted; BenchmarkBareForkExec of package child does the same without a Reaper.
+func BenchmarkReap(b *testing.B) {
+	r, err := New()
+	if err != nil {
+		b.Skip(err)
+	}
+	attr := &syscall.ProcAttr{Files: []uintptr{0, 1, 2}, Sys: &syscall.SysProcAttr{Setsid: true}}
+	var exits []Exit
+	b.ReportAllocs()
+	for b.Loop() {
+		_, err := r.Spawn(1, false, func() (int, error) { return syscall.ForkExec("/bin/true", []string{"true"}, attr) })
+		if err != nil {
+			b.Fatal(err)
+		}
+		for exits = exits[:0]; len(exits) == 0; exits = r.Take(exits) {
+			<-r.C()
+		}
+	}
+}
+
+// A child that gets the pid of one whose end has not been taken yet.
+func TestPidThatComesRoundAtOnce(t *testing.T) {
+	if !inside(t, nil) {
+		return
+	}
+	r := start(t)
+	posted := func(n int) func() bool {
+		return func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return len(r.posted) == n
+		}
+	}
+	first := spawn(t, r, 1, "exit 3")
+	until(t, "an end", posted(1))
+	other := spawn(t, r, 3, "exit 4")
+	until(t, "two ends", posted(2))
+	if err := os.WriteFile(lastPID, []byte(itoa(first-1)), 0); err != nil {
+		need.Skip(t, "%v", err)
+	}
+	if again := spawn(t, r, 2, "exit 5"); again != first {
+		t.Fatalf("the second child has pid %d, want %d again", again, first)
+	}
+	until(t, "the third end", posted(1))
+	exits := r.Earlier()
+	if len(exits) != 2 || exits[0].PID != first || exits[0].Owner != 1 || exits[1].PID != other {
+		t.Errorf("Earlier = %+v, want the ends of 1 and 3", exits)
+	}
+	if exits = r.Take(nil); len(exits) != 1 || exits[0].PID != first || exits[0].Owner != 2 || Status(exits[0].Status) != 5 {
+		t.Errorf("Take = %+v, want the end of 2", exits)
+	}
+	if exits = r.Earlier(); len(exits) != 0 {
+		t.Errorf("Earlier = %+v, want nothing", exits)
+	}
 }

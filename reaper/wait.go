@@ -27,7 +27,6 @@ const waitOptions = unix.WEXITED | unix.WSTOPPED | unix.WCONTINUED | unix.WNOWAI
 // discards it, is restored by hand. (signal.Reset keeps Go's handler.) Only while
 // there is no child at all, where waitid cannot block, is SIGCHLD waited for.
 func (r *Reaper) reap(ready chan<- struct{}) {
-	runtime.LockOSThread()
 	// Capacity 1: that a child has ended since it was last emptied is all it says.
 	chld := make(chan os.Signal, 1)
 	signal.Notify(chld, unix.SIGCHLD)
@@ -43,7 +42,12 @@ func (r *Reaper) reap(ready chan<- struct{}) {
 	for {
 		switch err := waitid(waitOptions); err {
 		case nil:
-			if n, owned := r.collect(); !owned && n < flood {
+			switch n, owned := r.collect(); {
+			case owned:
+				// Whoever waits for C goes on in this thread, while another one waits:
+				// blocked in the kernel, it would be taken for busy for a while.
+				runtime.Gosched()
+			case n < flood:
 				time.Sleep(breath)
 			}
 		case unix.ECHILD:
@@ -75,13 +79,16 @@ func waitid(options int) error {
 // It returns how many ended and whether something was posted.
 func (r *Reaper) collect() (n int, owned bool) {
 	r.mu.Lock()
-	if len(r.owners.expecting) > 0 {
-		// What is about to be reaped is still there as a zombie, and its children
-		// still in its session: the last chance to see who belongs to whom.
-		r.look()
-	}
 	for {
-		pid, ws := wait4()
+		next := -1
+		if len(r.children) > 0 {
+			var status int
+			if next, status = waiting(); next == 0 {
+				break
+			}
+			r.bequeath(next, status)
+		}
+		pid, ws := wait4(next)
 		if pid <= 0 {
 			break
 		}
@@ -111,12 +118,29 @@ func (r *Reaper) collect() (n int, owned bool) {
 	return n, owned
 }
 
-// wait4 takes one child that has changed. It does not block, so the scheduler need
-// not hear of it.
-func wait4() (int, unix.WaitStatus) {
+// waiting returns the pid of the child that is to be taken next, 0 for none, and its
+// exit status or, when it did not exit, the number of a signal, which is never 0.
+func waiting() (pid, status int) {
+	var info [128 / 4]int32 // siginfo_t: three numbers, then, aligned as a pointer, pid, uid, status
+	for {
+		_, _, errno := unix.RawSyscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&info)), waitOptions|unix.WNOHANG, 0, 0)
+		if errno == unix.EINTR {
+			continue
+		}
+		at := 3
+		if unsafe.Sizeof(uintptr(0)) == 8 {
+			at = 4
+		}
+		return int(info[at]), int(info[at+2])
+	}
+}
+
+// wait4 takes the child pid, or with -1 any, that has changed. It does not block, so
+// the scheduler need not hear of it.
+func wait4(pid int) (int, unix.WaitStatus) {
 	var status int32
 	for {
-		pid, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, ^uintptr(0), uintptr(unsafe.Pointer(&status)),
+		got, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&status)),
 			unix.WNOHANG|unix.WUNTRACED|unix.WCONTINUED, 0, 0, 0)
 		if errno == unix.EINTR {
 			continue
@@ -124,7 +148,7 @@ func wait4() (int, unix.WaitStatus) {
 		if errno != 0 {
 			return 0, 0
 		}
-		return int(pid), unix.WaitStatus(status)
+		return int(got), unix.WaitStatus(status)
 	}
 }
 

@@ -103,7 +103,7 @@ func subcommand(word string) program {
 // else: signals that nobody has subscribed to, and a runtime that is steered by variables
 // meant for the application.
 func runInit(args []string) int {
-	signals, others := subscribe()
+	signals := subscribe()
 	prepared := self.Prepare()
 	opts, err := docker.ParseOptions(args, self.Environ())
 	switch {
@@ -118,7 +118,7 @@ func runInit(args []string) int {
 	if prepared != nil {
 		opts.Warnings = append(opts.Warnings, prepared.Error())
 	}
-	return docker.Run(opts, signals, others)
+	return docker.Run(opts, signals)
 }
 
 func help() int {

@@ -6,6 +6,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"tend/docker"
 	"tend/reaper"
 )
 
@@ -22,21 +23,24 @@ var (
 // firstRealTime is the lowest real-time signal that Catchable lists.
 const firstRealTime = unix.Signal(35)
 
-// subscribe returns a channel on which the urgent signals arrive, and a function that
-// subscribes it to the others, with or without those of real time. That takes some
-// milliseconds and both processors: each subscription is an exchange with the runtime's
-// signal thread. So it is for the time after the first programs have been executed; until
-// then the runtime takes these signals and nothing happens.
-func subscribe() (c chan os.Signal, others func(realTime bool)) {
+// subscribe begins to subscribe a channel to the urgent signals, those that ask for a stop
+// first. The others take some milliseconds and both processors: each subscription is an
+// exchange with the runtime's signal thread. So they are for the time after the first
+// programs have been executed; until then the runtime takes these signals and nothing
+// happens.
+func subscribe() docker.Signals {
 	// The capacity is that of a burst; what is more is dropped by the runtime.
-	c = make(chan os.Signal, 64)
-	signal.Notify(c, faults...)
-	signal.Notify(c, urgent...)
-	return c, func(realTime bool) {
+	c, ready := make(chan os.Signal, 64), make(chan struct{})
+	go func() {
+		signal.Notify(c, urgent...)
+		signal.Notify(c, faults...)
+		close(ready)
+	}()
+	return docker.Signals{C: c, Ready: ready, Others: func(realTime bool) {
 		for _, s := range reaper.Catchable() {
 			if realTime || s.(unix.Signal) < firstRealTime {
 				signal.Notify(c, s)
 			}
 		}
-	}
+	}}
 }

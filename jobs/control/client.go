@@ -44,13 +44,26 @@ func Dial(address string) (*Client, error) {
 	return look()
 }
 
-// look tries the usual addresses. When none works the error is that of the first
-// where somebody seems to be, else that of the first.
+// look tries the usual addresses. A tend of another PID namespace, whose place in the
+// file system we share, is taken only when no other answers. When none works the error
+// is that of the first where somebody seems to be, else that of the first.
 func look() (*Client, error) {
 	var telling, first error
+	distant := -1
 	for _, address := range clientAddresses() {
 		fd, err := dial(address)
+		if err == nil && !near(fd) {
+			if distant < 0 {
+				distant = fd
+			} else {
+				unix.Close(fd)
+			}
+			continue
+		}
 		if err == nil {
+			if distant >= 0 {
+				unix.Close(distant)
+			}
 			return &Client{fd: fd}, nil
 		}
 		named := fault.Of("cannot connect to "+address, err)
@@ -61,10 +74,20 @@ func look() (*Client, error) {
 			telling = named
 		}
 	}
-	if telling != nil {
+	switch {
+	case distant >= 0:
+		return &Client{fd: distant}, nil
+	case telling != nil:
 		return nil, telling
 	}
 	return nil, first
+}
+
+// near tells whether the server at the other end of fd is in our PID namespace or one
+// below it. Containers that share /dev/shm or /run see each other's sockets there.
+func near(fd int) bool {
+	peer, err := peerOf(fd)
+	return err == nil && peer.PID > 0
 }
 
 // clientAddresses returns where a tend of our own uid may be, then where that of

@@ -103,14 +103,15 @@ func alive(path string) bool {
 	return !errors.Is(err, unix.ECONNREFUSED)
 }
 
-// ours tells whether a server that our clients trust listens on an address.
+// ours tells whether a server that our clients trust and take for ours listens on an
+// address.
 func ours(address string) bool {
 	fd, err := connect(address, unix.SOCK_NONBLOCK)
 	if err != nil {
 		return false
 	}
 	defer unix.Close(fd)
-	return trusted(fd) == nil
+	return trusted(fd) == nil && near(fd)
 }
 
 // removeSocket removes a socket, and nothing else that may be in its place.

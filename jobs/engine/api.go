@@ -84,9 +84,6 @@ type Emit struct {
 	// From is the job one of whose processes emits, 0 for anyone else; the stop
 	// order uses it.
 	From JobID
-	// IgnorePartial asks for the Reply when the jobs that the event has started or
-	// stopped are through, even if an "and" that waits for more still holds it.
-	IgnorePartial bool
 }
 
 // EnvVerb is what an EnvRequest does.
@@ -142,7 +139,7 @@ type Exited struct {
 	Core bool
 	// Heir is the live descendant that fits best as the next main process, 0 when
 	// there is none. It is looked for when the exited process is the main process
-	// of a job with "expect fork" or "expect daemon" (design of expect).
+	// of a job that is no task, and has ended with 0.
 	Heir int
 	// Grandchild says that main has forked twice to make Heir.
 	Grandchild bool
@@ -304,24 +301,25 @@ type (
 	}
 )
 
-// Notice is a fact for the log and for monitors. Fields that do not apply are zero.
+// Notice is a fact for the log and for monitors. Fields that do not apply are zero. As
+// an Action it is a pointer, valid until the next Step.
 type Notice struct {
 	Kind          NoticeKind
-	Job, Instance string // of the class; empty for events
-	ID            JobID
 	Process       jobs.Process
-	PID           int
-	Code          int            // exit code
-	Sig           syscall.Signal // 0: none
-	Core          bool
 	FromGoal      jobs.Goal
 	Goal          jobs.Goal
 	FromState     jobs.State
 	State         jobs.State
-	Event         event.Event
+	Core          bool
+	Normal        bool   // the exit was asked for or is in "normal exit"
+	Job, Instance string // of the class; empty for events
+	ID            JobID
+	PID           int
+	Code          int            // exit code
+	Sig           syscall.Signal // 0: none
+	Event         *event.Event
 	Count, Limit  int           // of respawns
 	Interval      time.Duration // of the respawn limit, or the delay until the respawn
-	Normal        bool          // the exit was asked for or is in "normal exit"
 	Text          string        // of Warning and Failed: complete but for the job's name
 }
 
@@ -346,7 +344,7 @@ const (
 	Respawning                         // PID, Code or Sig, Count, Limit, Interval
 	RespawnDelayed                     // Interval until the respawn
 	RespawnStopped                     // PID, Code or Sig, Limit, Interval: too fast; JobFailed follows
-	Warning                            // Text
+	Warning                            // Text; Sig KILL: about PID, or 0 for all of the job, that it has not ended
 )
 
 // EssentialEnded says that an essential job has ended for another reason than a
@@ -380,7 +378,7 @@ func (CloseFDs) action()        {}
 func (Reply) action()           {}
 func (InstanceAdded) action()   {}
 func (InstanceRemoved) action() {}
-func (Notice) action()          {}
+func (*Notice) action()         {}
 func (EssentialEnded) action()  {}
 func (Halted) action()          {}
 

@@ -17,16 +17,15 @@ type class struct {
 	// next replaces def when the last instance has ended; gone says that there is
 	// no definition any more and the class goes then.
 	next *jobs.Class
-	gone bool
 
 	start     *condition
-	stopTerms []*event.Operator
 	instances []*job // by name
 
 	env       environ.Env // the job table and the env stanzas
 	envSerial uint64
 	jobVar    string // UPSTART_JOB=name
 
+	gone    bool
 	started bool  // an instance has been started, ever
 	warned  bool  // about a wrong expect
 	last    *past // how the last run of an instance ended
@@ -102,24 +101,23 @@ func (m *Machine) define(c *class, def *jobs.Class) {
 	}
 	c.def, c.next, c.gone = def, nil, false
 	c.envSerial = 0
-	c.start = &condition{class: c, expr: def.StartOn, terms: def.StartOn.Terms(nil)}
-	c.stopTerms = def.StopOn.Terms(nil)
+	c.start = newCondition(c, nil, def.StartOn)
 	m.watch.add(c.start)
 	for _, s := range m.sources {
 		tell(s, c, s.Watch)
 	}
-	if old == nil || old.held == nil {
+	if old == nil {
 		return
 	}
 	var held []*emission
-	for _, h := range old.held {
-		if h.e != nil {
-			held = append(held, h.e)
+	for _, t := range old.terms {
+		if t.e != nil {
+			held = append(held, t.e)
 		}
 	}
 	sort.Sort(bySerial(held))
 	for _, e := range slices.Compact(held) {
-		if c.start.offer(m, e, m.classEnv(c).Lookup) {
+		if c.start.offer(m, e) {
 			c.start.reset(m)
 			break
 		}
@@ -129,7 +127,6 @@ func (m *Machine) define(c *class, def *jobs.Class) {
 
 func (m *Machine) undefine(c *class) {
 	m.watch.remove(c.start)
-	c.start.dead = true
 	for _, s := range m.sources {
 		tell(s, c, s.Unwatch)
 	}
@@ -150,14 +147,21 @@ func (l bySerial) Len() int           { return len(l) }
 func (l bySerial) Less(i, j int) bool { return l[i].serial < l[j].serial }
 func (l bySerial) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
 
-// find returns the place of a name among all classes.
+// find returns the place of a name among all classes. A directory is read in order,
+// so that a new name is mostly the last.
 func (m *Machine) find(name string) (int, bool) {
+	if n := len(m.byName); n == 0 || m.byName[n-1].name < name {
+		return n, false
+	}
 	return slices.BinarySearchFunc(m.byName, name, func(c *class, name string) int { return strings.Compare(c.name, name) })
 }
 
 // classEnv is what the environment of every instance of c begins with: the global
 // job table and the env stanzas of the class.
 func (m *Machine) classEnv(c *class) environ.Env {
+	if len(c.def.Env) == 0 {
+		return m.env
+	}
 	if c.envSerial == m.envSerial {
 		return c.env
 	}

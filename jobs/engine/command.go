@@ -109,7 +109,7 @@ func (m *Machine) refusal(in Command, t target) string {
 		return "Job is already running: " + j.display()
 	case (in.Verb == VerbStop || in.Verb == VerbRestart) && j.goal == jobs.Stop:
 		return "Job has already been stopped: " + j.display()
-	case in.Verb == VerbReload && j.pids[jobs.Main] == 0:
+	case in.Verb == VerbReload && j.pid(jobs.Main) == 0:
 		return "Job is not running: " + j.display()
 	}
 	return ""
@@ -127,9 +127,8 @@ func (m *Machine) answerLater(j *job, in Command) {
 func (m *Machine) startByCommand(in Command, t target) {
 	j := m.instanceFor(t.class, t.name)
 	if !in.Exact {
-		j.args, j.pending = in.Env, true
-		m.dropFDs(&j.newFDs)
-		j.causes, j.late = nil, false
+		m.renew(j, &run{args: in.Env})
+		j.late = false
 	}
 	m.overtake(j, VerbStart, in.Inside == j.id)
 	m.answerLater(j, in)
@@ -157,7 +156,7 @@ func (m *Machine) stopJob(j *job) {
 // start goes on.
 func (m *Machine) restartByCommand(in Command, j *job) {
 	if !in.Exact {
-		j.args, j.pending = in.Env, true
+		m.renew(j, &run{args: in.Env, causes: j.run.causes})
 	}
 	j.stopEnv = nil
 	m.overtake(j, VerbRestart, in.Inside == j.id)
@@ -176,17 +175,17 @@ func (m *Machine) restartByCommand(in Command, j *job) {
 // for (reference, 3.5). A class whose instance cannot be named stops nobody else
 // from being offered the event (9, 31).
 func (m *Machine) startByEvents(c *class) {
-	causes := c.start.causes()
+	causes := m.causes(c.start)
 	defer c.start.reset(m)
 	if m.halt != nil && !m.startsInShutdown(c, causes) {
 		return
 	}
-	args := variables(causes, "UPSTART_EVENTS")
+	args := variables(causes, startEvents)
 	name := ""
 	if c.def.Instance != "" {
 		expanded, err := c.instanceName(merge(0, m.classEnv(c), args))
 		if err != nil {
-			m.do(Notice{Kind: Warning, Job: c.name, Text: "cannot name the instance: " + err.Error()})
+			m.tell(Notice{Kind: Warning, Job: c.name, Text: "cannot name the instance: " + err.Error()})
 			return
 		}
 		name = expanded
@@ -203,13 +202,12 @@ func (m *Machine) startByEvents(c *class) {
 	}
 	j := m.instanceFor(c, name)
 	j.late = m.halt != nil || c.def.Task && announcesShutdown(causes)
-	m.dropFDs(&j.newFDs)
-	j.newFDs = takeFDs(causes)
-	if fds := descriptorList(j.newFDs); fds != "" {
+	r := &run{causes: startCauses(causes), fds: takeFDs(causes)}
+	if fds := descriptorList(r.fds); fds != "" {
 		args = put(args, "UPSTART_FDS="+fds)
 	}
-	j.args, j.pending = args, true
-	j.causes = startCauses(causes)
+	r.args = args
+	m.renew(j, r)
 	m.overtake(j, VerbStart, false)
 	j.block(causes)
 	m.changeGoal(j, jobs.Start)
@@ -243,15 +241,15 @@ func (m *Machine) stopByEvents(j *job) {
 	defer j.stop.reset(m)
 	if m.halt != nil {
 		if j.state < jobs.Stopping {
-			j.stopEnv = variables(j.stop.causes(), "UPSTART_STOP_EVENTS")
+			j.stopEnv = variables(m.causes(j.stop), stopEvents)
 		}
 		return
 	}
 	if j.goal == jobs.Stop {
 		return
 	}
-	causes := j.stop.causes()
-	j.stopEnv = variables(causes, "UPSTART_STOP_EVENTS")
+	causes := m.causes(j.stop)
+	j.stopEnv = variables(causes, stopEvents)
 	m.overtake(j, VerbStop, false)
 	j.block(causes)
 	m.stopJob(j)
@@ -297,11 +295,11 @@ func (m *Machine) envRequest(in EnvRequest) {
 		}
 	case EnvReset:
 		if table = m.opts.Env; j != nil {
-			table = merge(0, m.classEnv(j.class), j.args)
+			table = merge(0, m.classEnv(j.class), j.run.args)
 		}
 	}
 	if j != nil {
-		j.env = table
+		j.run.base, j.edited = table, true
 	} else {
 		m.env = table
 		m.envSerial++
@@ -323,5 +321,6 @@ func (m *Machine) table(name, instance string) (environ.Env, *job, string) {
 	if j == nil {
 		return nil, nil, "Unknown instance: " + instance + " of job " + name
 	}
-	return j.env, j, ""
+	env := j.env()
+	return merge(0, env.Under, env.Over), j, ""
 }

@@ -10,98 +10,119 @@ import (
 )
 
 // condition is a "start on" of a class or a "stop on" of an instance with what is
-// true of it at the moment (reference, section 3.3). An event that has made a term
-// true is held, and so blocked, until the whole is true or dropped.
+// true of it at the moment (reference, section 3.3).
 type condition struct {
 	class *class
 	job   *job // nil: start on
 	expr  *event.Operator
-	terms []*event.Operator // of expr, left to right; shared
-	held  []hold            // by term; nil as long as nothing is true
-	slots []slot
-	dead  bool // no longer in the index
+	terms []term // of expr, left to right
 }
 
-// hold is what has made a term true.
-type hold struct {
-	e      *emission
-	blocks bool // e waits for the condition
+// term is one event of a condition. An event that has made it true is held, and so
+// blocked, until the whole condition is true or dropped.
+type term struct {
+	op         *event.Operator
+	cond       *condition
+	e          *emission // that has made it true, nil: it is not
+	blocks     bool      // e waits for the condition
+	next, prev *term     // its neighbours in the index; nil: it is not in there
 }
 
-// blocks tells whether an event has to wait for what becomes of the condition. A job
+func newCondition(c *class, j *job, expr *event.Operator) *condition {
+	var some [8]*event.Operator
+	operators := expr.Terms(some[:0])
+	var cond *condition
+	if len(operators) == 1 {
+		// Most conditions are a single term, which then lies beside its condition.
+		both := &struct {
+			condition
+			term [1]term
+		}{}
+		cond, both.terms = &both.condition, both.term[:]
+	} else {
+		cond = &condition{terms: make([]term, len(operators))}
+	}
+	cond.class, cond.job, cond.expr = c, j, expr
+	for i, o := range operators {
+		cond.terms[i] = term{op: o, cond: cond}
+	}
+	return cond
+}
+
+// mayBlock tells whether an event has to wait for what becomes of the condition. A job
 // cannot wait for itself, and a job that is stopping does not care for the rest of its
 // stop condition any more; there the event is remembered, but goes on.
-func (c *condition) blocks(e *emission) bool {
-	if c.job != nil {
-		return e.owner != c.job && c.job.state < jobs.Stopping
+func (c *condition) mayBlock(e *emission) bool {
+	if c.job == nil {
+		return !e.awaited || e.job.class != c.class
 	}
-	return e.owner == nil || e.owner.class != c.class
+	return !(e.awaited && e.job == c.job) && c.job.state < jobs.Stopping
 }
 
 // offer makes the terms true that e matches and tells whether that has made any
 // term true and the whole true.
-func (c *condition) offer(m *Machine, e *emission, lookup func(string) (string, bool)) bool {
+func (c *condition) offer(m *Machine, e *emission) bool {
 	matched := false
-	for i, t := range c.terms {
-		if c.held != nil && c.held[i].e != nil || t.Name != e.ev.Name || !t.Matches(e.ev, lookup) {
+	for i := range c.terms {
+		t := &c.terms[i]
+		if t.e != nil || !t.op.Matches(e.ev, m.patternVars(c)) {
 			continue
 		}
-		if c.held == nil {
-			c.held = make([]hold, len(c.terms))
-		}
-		c.held[i] = hold{e, c.blocks(e)}
-		if c.held[i].blocks {
+		t.e, t.blocks = e, c.mayBlock(e)
+		if t.blocks {
 			e.blockers++
-			e.partial++
 		}
 		matched = true
 	}
 	return matched && c.value()
 }
 
+// patternVars is what the patterns of a condition are expanded from.
+//
+//go:noinline
+func (m *Machine) patternVars(c *condition) environ.Layers {
+	if c.job != nil {
+		return c.job.env()
+	}
+	return environ.Layers{Under: m.classEnv(c.class)}
+}
+
+//go:noinline
 func (c *condition) value() bool {
-	i := 0
-	return c.held != nil && value(c.expr, c.held, &i)
+	if c.expr == nil {
+		return false
+	}
+	holds, _ := value(c.expr, c.terms)
+	return holds
 }
 
-// value evaluates the tree below o, whose terms begin at *i, and moves *i behind
-// them.
-func value(o *event.Operator, held []hold, i *int) bool {
+// value evaluates the tree below o, whose terms terms begins with, and returns the
+// rest of terms.
+func value(o *event.Operator, terms []term) (holds bool, rest []term) {
 	if o.Kind == event.Match {
-		*i++
-		return held[*i-1].e != nil
+		return terms[0].e != nil, terms[1:]
 	}
-	left := value(o.Left, held, i)
-	right := value(o.Right, held, i)
+	left, rest := value(o.Left, terms)
+	right, rest := value(o.Right, rest)
 	if o.Kind == event.And {
-		return left && right
+		return left && right, rest
 	}
-	return left || right
+	return left || right, rest
 }
 
-// causes returns the events behind the true terms, in the order of the terms; what
-// lies under a false branch is left out.
-func (c *condition) causes() []*emission {
-	if len(c.terms) == 1 {
-		return []*emission{c.held[0].e}
-	}
-	causes, _ := appendCauses(nil, c.expr, c.held)
-	return causes
-}
-
-// appendCauses returns causes with those of the tree below o, whose terms held
-// begins with, and the rest of held.
-func appendCauses(causes []*emission, o *event.Operator, held []hold) ([]*emission, []hold) {
+// appendCauses appends the events behind the true terms of the tree below o, whose
+// terms terms begins with, in the order of the terms; what lies under a false branch
+// is left out. It returns the rest of terms, too.
+func appendCauses(causes []*emission, o *event.Operator, terms []term) ([]*emission, []term) {
 	if o.Kind == event.Match {
-		if held[0].e != nil {
-			causes = append(causes, held[0].e)
+		if e := terms[0].e; e != nil {
+			causes = append(causes, e)
 		}
-		return causes, held[1:]
+		return causes, terms[1:]
 	}
 	before := len(causes)
-	i := 0
-	holds := value(o, held, &i)
-	causes, rest := appendCauses(causes, o.Left, held)
+	holds, _ := value(o, terms)
+	causes, rest := appendCauses(causes, o.Left, terms)
 	causes, rest = appendCauses(causes, o.Right, rest)
 	if !holds {
 		causes = causes[:before]
@@ -109,35 +130,53 @@ func appendCauses(causes []*emission, o *event.Operator, held []hold) ([]*emissi
 	return causes, rest
 }
 
-// reset makes all terms false and lets go of their events.
-func (c *condition) reset(m *Machine) {
-	held := c.held
-	c.held = nil
-	letGo(m, held)
+// causes returns the events behind a condition that is true. The slice is valid until
+// the next call.
+//
+//go:noinline
+func (m *Machine) causes(c *condition) []*emission {
+	m.queue.causes, _ = appendCauses(m.queue.causes[:0], c.expr, c.terms)
+	return m.queue.causes
 }
 
-// letGo lets the events go on that held blocks; what they have made true stays so.
-func letGo(m *Machine, held []hold) {
-	for i := range held {
-		if h := &held[i]; h.blocks {
-			h.blocks = false
-			h.e.partial--
-			m.unblock(h.e)
+// reset makes all terms false and lets go of their events.
+//
+//go:noinline
+func (c *condition) reset(m *Machine) {
+	c.letGo(m)
+	for i := range c.terms {
+		c.terms[i].e = nil
+	}
+}
+
+// letGo lets the events go on that wait for the condition; what they have made true
+// stays so.
+func (c *condition) letGo(m *Machine) {
+	for i := range c.terms {
+		if t := &c.terms[i]; t.blocks {
+			t.blocks = false
+			m.unblock(t.e)
 		}
 	}
 }
 
 // holds tells whether e waits for the condition.
 func (c *condition) holds(e *emission) bool {
-	return slices.Contains(c.held, hold{e, true})
+	return slices.ContainsFunc(c.terms, func(t term) bool { return t.e == e && t.blocks })
 }
 
+// The variables that name the events behind a start and a stop.
+const (
+	startEvents = "UPSTART_EVENTS="
+	stopEvents  = "UPSTART_STOP_EVENTS="
+)
+
 // variables returns the variables of causes, those of a later term over those of
-// an earlier one, and listName=NAME NAME…
-func variables(causes []*emission, listName string) environ.Env {
+// an earlier one, and list, NAME=, with the names of the events.
+func variables(causes []*emission, list string) environ.Env {
 	if len(causes) == 1 {
 		ev := &causes[0].ev
-		return put(merge(2, ev.Env), listName+"="+ev.Name)
+		return put(merge(1, ev.Env), list+ev.Name)
 	}
 	tables := make([]environ.Env, 0, len(causes))
 	names := make([]string, 0, len(causes))
@@ -145,11 +184,13 @@ func variables(causes []*emission, listName string) environ.Env {
 		tables = append(tables, e.ev.Env)
 		names = append(names, e.ev.Name)
 	}
-	return put(merge(2, tables...), listName+"="+strings.Join(names, " "))
+	return put(merge(1, tables...), list+strings.Join(names, " "))
 }
 
 // merge lays tables over each other, later ones on top, in a new table with room
 // for spare more entries.
+//
+//go:noinline
 func merge(spare int, tables ...environ.Env) environ.Env {
 	n := spare
 	for _, t := range tables {
@@ -169,6 +210,8 @@ func merge(spare int, tables ...environ.Env) environ.Env {
 }
 
 // put sets entry in a table that nobody else has.
+//
+//go:noinline
 func put(e environ.Env, entry string) environ.Env {
 	key, _, ok := environ.Split(entry)
 	if !ok {

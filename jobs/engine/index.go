@@ -13,69 +13,79 @@ import (
 // word, by that word. So "start on started web" is not even looked at when
 // another job has started.
 //
-// Empty buckets stay: there are never more than the job files have ever named.
+// Empty rings stay: there are never more than the job files have ever named.
 type index map[string]*named
 
-// named has the conditions that have a term for one event name.
+// named has the terms for one event name.
 type named struct {
-	any   bucket             // first argument absent or a pattern
-	first map[string]*bucket // by the value of the first variable
-	keys  []keyed            // by the value of a variable by name, in order of arrival
+	any   ring             // first argument absent or a pattern
+	first map[string]*ring // by the value of the first variable
+	keys  []keyed          // by the value of a variable by name, in order of arrival
 }
 
 type keyed struct {
 	key    string
-	values map[string]*bucket
+	values map[string]*ring
 }
 
-type bucket struct{ entries []entry }
+// ring has the terms with one key, each pointing to the next, in order of arrival.
+type ring struct{ first *term }
 
-// entry is a condition in a bucket, and which of its slots points back.
-type entry struct {
-	cond *condition
-	slot int
+func (r *ring) add(t *term) {
+	if r.first == nil {
+		r.first, t.next, t.prev = t, t, t
+		return
+	}
+	last := r.first.prev
+	t.next, t.prev = r.first, last
+	last.next, r.first.prev = t, t
 }
 
-// slot says where a condition lies, so that it can be taken out without a search.
-type slot struct {
-	bucket *bucket
-	pos    int
+func (r *ring) remove(t *term) {
+	switch {
+	case t.next == t:
+		r.first = nil
+	case r.first == t:
+		r.first = t.next
+	}
+	t.prev.next, t.next.prev = t.next, t.prev
+	t.next, t.prev = nil, nil
+}
+
+func (r *ring) appendTo(found []*condition) []*condition {
+	if r == nil || r.first == nil {
+		return found
+	}
+	for t := r.first; ; t = t.next {
+		found = append(found, t.cond)
+		if t.next == r.first {
+			return found
+		}
+	}
 }
 
 func (x index) add(c *condition) {
-	c.slots = make([]slot, 0, len(c.terms))
-	for _, t := range c.terms {
-		b := x.bucket(t)
-		if c.liesIn(b) {
-			continue
-		}
-		b.entries = append(b.entries, entry{c, len(c.slots)})
-		c.slots = append(c.slots, slot{b, len(b.entries) - 1})
+	for i := range c.terms {
+		t := &c.terms[i]
+		x.ring(t.op).add(t)
 	}
-}
-
-func (c *condition) liesIn(b *bucket) bool {
-	for _, s := range c.slots {
-		if s.bucket == b {
-			return true
-		}
-	}
-	return false
 }
 
 func (x index) remove(c *condition) {
-	for _, s := range c.slots {
-		last := len(s.bucket.entries) - 1
-		moved := s.bucket.entries[last]
-		s.bucket.entries[s.pos] = moved
-		moved.cond.slots[moved.slot].pos = s.pos
-		s.bucket.entries[last] = entry{}
-		s.bucket.entries = s.bucket.entries[:last]
+	for i := range c.terms {
+		if t := &c.terms[i]; t.next != nil {
+			x.ring(t.op).remove(t)
+		}
 	}
-	c.slots = nil
 }
 
-func (x index) bucket(t *event.Operator) *bucket {
+// gone tells whether a condition with terms has been taken out.
+func (c *condition) gone() bool { return c.terms[0].next == nil }
+
+// ring returns the ring that a term lies in.
+//
+//go:noinline
+func (x index) ring(t *event.Operator) *ring {
 	n := x[t.Name]
 	if n == nil {
 		n = &named{}
@@ -87,7 +97,7 @@ func (x index) bucket(t *event.Operator) *bucket {
 	arg := &t.Args[0]
 	if arg.Key == "" {
 		if n.first == nil {
-			n.first = map[string]*bucket{}
+			n.first = map[string]*ring{}
 		}
 		return within(n.first, arg.Pattern)
 	}
@@ -96,17 +106,18 @@ func (x index) bucket(t *event.Operator) *bucket {
 			return within(k.values, arg.Pattern)
 		}
 	}
-	n.keys = append(n.keys, keyed{arg.Key, map[string]*bucket{}})
+	n.keys = append(n.keys, keyed{arg.Key, map[string]*ring{}})
 	return within(n.keys[len(n.keys)-1].values, arg.Pattern)
 }
 
-func within(m map[string]*bucket, value string) *bucket {
-	b := m[value]
-	if b == nil {
-		b = &bucket{}
-		m[value] = b
+//go:noinline
+func within(m map[string]*ring, value string) *ring {
+	r := m[value]
+	if r == nil {
+		r = &ring{}
+		m[value] = r
 	}
-	return b
+	return r
 }
 
 // candidates appends to found the conditions that ev may make true, each once: by
@@ -150,16 +161,6 @@ type inOrder []*condition
 func (l inOrder) Len() int           { return len(l) }
 func (l inOrder) Less(i, j int) bool { return compareConditions(l[i], l[j]) < 0 }
 func (l inOrder) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
-
-func (b *bucket) appendTo(found []*condition) []*condition {
-	if b == nil {
-		return found
-	}
-	for _, e := range b.entries {
-		found = append(found, e.cond)
-	}
-	return found
-}
 
 func compareConditions(a, b *condition) int {
 	if a.class != b.class {

@@ -9,36 +9,25 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/environ"
+	"tend/jobs/event"
 )
 
-// job is an instance. It exists from its first start until it is waiting again.
+// job is an instance. It exists from its first start until it is waiting again. There
+// may be thousands: what is small lies together, and what only some have behind a
+// pointer.
 type job struct {
 	id    JobID
 	class *class
-	def   *jobs.Class // what it runs by; may be older than what is on disk
-	name  string      // of the instance
-	goal  jobs.Goal
-	state jobs.State
+	def   *jobs.Class   // what it runs by; may be older than what is on disk
+	name  string        // of the instance
 	since time.Duration // in this state
 
-	pids   [jobs.NumProcesses]int
-	flying jobs.Alive // spawned, but the pid is not known yet
+	goal   jobs.Goal
+	state  jobs.State
 	stage  stage      // how far the ending of a process has come
-	work   timer
-	start  timer // start timeout
-
-	env     environ.Env // the job environment, fixed at start
-	args    environ.Env // what the start command or events added to it
-	stopEnv environ.Env
-	pending bool // args are newer than env
-	fds     []*descriptors
-	newFDs  []*descriptors // for the next run
-
-	stop     *condition // nil without stop on
-	waiters  []waiter
-	blocking []*emission // events that wait for this job
-	blocked  *emission   // the starting or stopping event that the job waits for
-	causes   []cause     // why it was started, for the stop order
+	flying jobs.Alive // spawned, but the pid is not known yet
+	pids   [jobs.NumProcesses]int32
+	status int32 // how main has ended
 
 	asked    bool // the end of this run has been asked for, by a command or an event
 	restart  bool // a restart goes through pre-stop
@@ -50,16 +39,38 @@ type job struct {
 	looping  bool // the run ends to begin anew: respawn
 	ending   bool // the machine itself has begun to end the processes of this run
 	delaying bool // rests in post-stop until the respawn is due
+	edited   bool // run.base is the whole environment, by request of a client
 
-	failed  bool // first failure of this run
-	failure failure
-	status  int // how main has ended
+	work    *timer // of the state; nil: never set, as the next one
+	start   *timer // start timeout
 	begun   time.Duration
+	rounds  *rounds  // nil: never respawned
+	probe   *probe   // of a main process that is expected to fork
+	failure *failure // the first of this run, nil if there is none
 
-	respawns int
-	window   time.Duration // begin of the respawn limit's interval
-	delay    time.Duration // the last one
-	probe    probe
+	run     *run // what is running or has run
+	next    *run // what the next start makes of it; nil: the same again
+	stopEnv environ.Env
+
+	stop     *condition // nil without stop on
+	waiters  []waiter
+	blocking []*emission // events that wait for this job
+	blocked  *emission   // the starting or stopping event that the job waits for
+}
+
+// run is what a start has brought.
+type run struct {
+	base   environ.Env // the environment of the class, as it was then
+	args   environ.Env // what the command or the events have laid over it
+	fds    []*descriptors
+	causes []cause // why it was started, for the stop order
+}
+
+// rounds is what is known of a job's respawns.
+type rounds struct {
+	count  int
+	window time.Duration // begin of the respawn limit's interval
+	delay  time.Duration // the last one
 }
 
 // failure is the first failure of a run, in the words of the job events.
@@ -84,8 +95,6 @@ func (m *Machine) instanceFor(c *class, name string) *job {
 	}
 	m.lastID++
 	j := &job{id: m.lastID, class: c, def: c.def, name: name, since: m.now}
-	j.work = timer{job: j, kind: timerWork}
-	j.start = timer{job: j, kind: timerStart}
 	c.instances = append(c.instances, nil)
 	copy(c.instances[i+1:], c.instances[i:])
 	c.instances[i] = j
@@ -98,31 +107,25 @@ func (m *Machine) instanceFor(c *class, name string) *job {
 func (m *Machine) setStopOn(j *job) {
 	if j.stop != nil {
 		m.watch.remove(j.stop)
-		j.stop.dead = true
 		j.stop.reset(m)
 		j.stop = nil
 	}
 	if j.def.StopOn != nil {
-		terms := j.class.stopTerms
-		if j.def != j.class.def {
-			terms = j.def.StopOn.Terms(nil)
-		}
-		j.stop = &condition{class: j.class, job: j, expr: j.def.StopOn, terms: terms}
+		j.stop = newCondition(j.class, j, j.def.StopOn)
 		m.watch.add(j.stop)
 	}
 }
 
 // remove ends the life of an instance that is waiting.
 func (m *Machine) remove(j *job) {
-	m.timers.cancel(&j.work)
-	m.timers.cancel(&j.start)
+	m.timers.cancel(j.work)
+	m.timers.cancel(j.start)
 	if j.stop != nil {
 		m.watch.remove(j.stop)
-		j.stop.dead = true
 		j.stop.reset(m)
 	}
-	m.dropFDs(&j.fds)
-	m.dropFDs(&j.newFDs)
+	m.dropFDs(j.run)
+	m.dropFDs(j.next)
 	c := j.class
 	if i, ok := c.place(j.name); ok {
 		c.instances = slices.Delete(c.instances, i, i+1)
@@ -131,22 +134,43 @@ func (m *Machine) remove(j *job) {
 	if m.halt != nil {
 		m.halt.gone(j.id)
 	}
-	status := j.status
-	if j.failed {
+	failed, status := j.failure != nil, int(j.status)
+	if failed {
 		status = j.failure.status
 	}
-	c.last = &past{j.name, j.failed, status, j.failure.reason}
-	m.notice(j, Notice{Kind: JobEnded, Normal: !j.failed, Text: j.failure.reason})
-	m.do(InstanceRemoved{Job: j.id, Name: c.name, Inst: j.name, Failed: j.failed, Status: status})
-	m.recordOutcome(c.name, j.name, j.failed, status)
+	c.last = &past{j.name, failed, status, j.failure.why()}
+	m.notice(j, Notice{Kind: JobEnded, Normal: !failed, Text: j.failure.why()})
+	m.do(InstanceRemoved{Job: j.id, Name: c.name, Inst: j.name, Failed: failed, Status: status})
+	m.recordOutcome(c.name, j.name, failed, status)
 	m.reconsider(c)
 }
 
-func (m *Machine) dropFDs(ds *[]*descriptors) {
-	for _, d := range *ds {
-		m.drop(d)
+// why is the reason of a failure, empty for none.
+//
+//go:noinline
+func (f *failure) why() string {
+	if f == nil {
+		return ""
 	}
-	*ds = nil
+	return f.reason
+}
+
+// renew says what the next start of a job is made of.
+//
+//go:noinline
+func (m *Machine) renew(j *job, r *run) {
+	m.dropFDs(j.next)
+	j.next = r
+}
+
+//go:noinline
+func (m *Machine) dropFDs(r *run) {
+	if r != nil {
+		for _, d := range r.fds {
+			m.drop(d)
+		}
+		r.fds = nil
+	}
 }
 
 func (j *job) alive() jobs.Alive {
@@ -159,8 +183,14 @@ func (j *job) alive() jobs.Alive {
 	return a
 }
 
+// pid returns the process id of a process, 0 when it is not there or not known yet.
+func (j *job) pid(p jobs.Process) int { return int(j.pids[p]) }
+
 //go:noinline
 func (j *job) runs(p jobs.Process) bool { return j.pids[p] != 0 || j.flying.Has(p) }
+
+//go:noinline
+func (j *job) named() instanceName { return instanceName{j.class.name, j.name} }
 
 //go:noinline
 func (j *job) display() string { return jobs.InstanceName(j.class.name, j.name) }
@@ -168,14 +198,24 @@ func (j *job) display() string { return jobs.InstanceName(j.class.name, j.name) 
 // environment composes the job environment for a new run (reference, 6.3). A
 // restart without arguments keeps the old one, unless the definition has changed.
 func (m *Machine) environment(j *job, redefined bool) {
-	if j.pending {
-		m.dropFDs(&j.fds)
-		j.fds, j.newFDs = j.newFDs, nil
+	if j.next != nil {
+		m.dropFDs(j.run)
+		j.run, j.next = j.next, nil
+		redefined = true
 	}
-	if j.pending || redefined || j.env == nil {
-		j.env = merge(2, m.classEnv(j.class), j.args)
-		j.pending = false
+	if redefined {
+		j.run.base, j.edited = m.classEnv(j.class), false
 	}
+}
+
+// env is the job environment.
+//
+//go:noinline
+func (j *job) env() environ.Layers {
+	if j.edited {
+		return environ.Layers{Under: j.run.base}
+	}
+	return environ.Layers{Under: j.run.base, Over: j.run.args}
 }
 
 // processEnv is the environment of a process of j.
@@ -184,17 +224,21 @@ func (j *job) processEnv(p jobs.Process) environ.Env {
 	if p != jobs.PreStopProcess && p != jobs.PostStopProcess {
 		over = nil
 	}
-	env := merge(2, j.env, over)
+	own := j.env()
+	env := merge(2, own.Under, own.Over, over)
 	env = put(env, j.class.jobVar)
 	return put(env, "UPSTART_INSTANCE="+j.name)
 }
 
 // eventEnv is the environment of a job event.
 func (j *job) eventEnv(results bool) environ.Env {
-	env := make(environ.Env, 0, 5+len(j.def.Export))
+	return j.appendEventEnv(make(environ.Env, 0, 5+len(j.def.Export)), results)
+}
+
+func (j *job) appendEventEnv(env environ.Env, results bool) environ.Env {
 	env = append(env, j.class.jobVar[len("UPSTART_"):], "INSTANCE="+j.name)
 	if results {
-		if !j.failed {
+		if j.failure == nil {
 			env = append(env, "RESULT=ok")
 		} else {
 			env = append(env, "RESULT=failed", "PROCESS="+j.failure.process)
@@ -207,7 +251,7 @@ func (j *job) eventEnv(results bool) environ.Env {
 		if _, taken := env.Lookup(key); taken {
 			continue
 		}
-		if value, ok := j.env.Lookup(key); ok {
+		if value, ok := j.env().Lookup(key); ok {
 			env = append(env, key+"="+value)
 		}
 	}
@@ -216,9 +260,9 @@ func (j *job) eventEnv(results bool) environ.Env {
 
 // emitJobEvent queues one of the four events of a job's life.
 func (m *Machine) emitJobEvent(j *job, name string, results bool) *emission {
-	e := m.emit(name, j.eventEnv(results))
-	e.subject = instanceName{j.class.name, j.name}
-	e.jobEvent = true
+	e := &emission{job: j, jobEvent: true}
+	e.ev = event.Event{Name: name, Env: j.appendEventEnv(e.pair[:0], results)}
+	m.enqueue(e)
 	return e
 }
 
@@ -231,9 +275,9 @@ func (m *Machine) done(j *job) {
 // fail records a failure, of which the first in a run counts, and answers all who
 // wait; after the first these are commands that want the job up again.
 func (m *Machine) fail(j *job, f failure, n Notice) {
-	first := !j.failed
+	first := j.failure == nil
 	if first {
-		j.failed, j.failure = true, f
+		j.failure = &f
 		n.Kind = JobFailed
 		n.Text = failureText(j, f)
 		m.notice(j, n)
@@ -306,7 +350,7 @@ func (m *Machine) unblockAll(j *job) {
 // block makes events wait for the job, but for the one that it waits for itself.
 func (j *job) block(events []*emission) {
 	for i, e := range events {
-		if e.owner == j || slices.Contains(events[:i], e) {
+		if e.awaited && e.job == j || slices.Contains(events[:i], e) {
 			continue
 		}
 		e.blockers++
@@ -319,9 +363,9 @@ func (m *Machine) endEssential(j *job, reason string) {
 	if j.asked || m.halt != nil || !m.essential(j.class) {
 		return
 	}
-	status := j.status
-	if j.failed {
-		switch f := j.failure; f.process {
+	status := int(j.status)
+	if f := j.failure; f != nil {
+		switch f.process {
 		case "main":
 			status = f.status
 		case "respawn":

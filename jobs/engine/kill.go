@@ -32,7 +32,7 @@ const (
 // itself.
 func (m *Machine) patience(j *job) {
 	j.stage = patient
-	m.timers.set(&j.work, m.now, m.cut(j.def.KillTimeout))
+	m.wake(j, m.cut(j.def.KillTimeout))
 }
 
 // enterKilled asks main to go, and tells whether there is none.
@@ -66,7 +66,7 @@ func (m *Machine) sweep(j *job, patience time.Duration) {
 		j.stage, sig, patience = killed, syscall.SIGKILL, killPatience
 	}
 	m.do(Sweep{j.id, sig})
-	m.timers.set(&j.work, m.now, patience)
+	m.wake(j, patience)
 }
 
 // target is the tracked process that the state of j waits for.
@@ -115,13 +115,13 @@ func (m *Machine) pressOn(j *job) {
 	if j.sweeping {
 		m.do(Sweep{j.id, stageSignal(j)})
 	}
-	m.timers.set(&j.work, m.now, wait)
+	m.wake(j, wait)
 }
 
 // signalStage sends what the stage demands to a process; when its pid is not known
 // yet, spawned does so.
 func (m *Machine) signalStage(j *job, p jobs.Process) {
-	pid := j.pids[p]
+	pid := j.pid(p)
 	if pid == 0 || j.stage < asked {
 		return
 	}
@@ -148,13 +148,15 @@ func stageSignal(j *job) syscall.Signal {
 // giveUp goes on without a process that KILL has not ended.
 func (m *Machine) giveUp(j *job, p jobs.Process, there bool) {
 	if there {
-		if pid := j.pids[p]; pid != 0 {
-			m.warn(j, p.String()+" process ("+strconv.Itoa(pid)+") does not end after KILL; going on without it")
+		if pid := j.pid(p); pid != 0 {
+			m.notice(j, Notice{Kind: Warning, Process: p, PID: pid, Sig: syscall.SIGKILL,
+				Text: p.String() + " process (" + strconv.Itoa(pid) + ") does not end after KILL; going on without it"})
 		}
 		j.pids[p] = 0
 		j.flying &^= 1 << p
 	} else {
-		m.warn(j, "processes that the job has left do not end after KILL; going on without them")
+		m.notice(j, Notice{Kind: Warning, Sig: syscall.SIGKILL,
+			Text: "processes that the job has left do not end after KILL; going on without them"})
 	}
 	j.sweeping, j.left = false, false
 	if p == jobs.PostStopProcess && there {
@@ -172,7 +174,7 @@ func (m *Machine) giveUp(j *job, p jobs.Process, there bool) {
 
 // goOn leaves post-stop, by way of what is left to be done there.
 func (m *Machine) goOn(j *job) {
-	m.timers.cancel(&j.work)
+	m.timers.cancel(j.work)
 	j.stage = untouched
 	if m.afterPostStop(j) {
 		m.advance(j)
@@ -196,7 +198,7 @@ func (m *Machine) swept(in Swept) {
 		return
 	}
 	j.sweeping, j.left = false, false
-	m.timers.cancel(&j.work)
+	m.timers.cancel(j.work)
 	j.stage = untouched
 	if j.state == jobs.PostStop && !m.afterSweep(j) {
 		return

@@ -37,7 +37,7 @@ func (m *Machine) changeGoal(j *job, g jobs.Goal) {
 			m.advance(j)
 		case jobs.Security, jobs.PreStart, jobs.PostStart:
 			j.stage = untouched
-			m.timers.cancel(&j.work)
+			m.timers.cancel(j.work)
 		}
 		return
 	}
@@ -70,7 +70,7 @@ func (m *Machine) advance(j *job) {
 		}
 		from := j.state
 		j.state, j.since = next, m.now
-		m.timers.cancel(&j.work)
+		m.timers.cancel(j.work)
 		j.stage, j.delaying = untouched, false
 		if !m.quiet {
 			m.notice(j, Notice{Kind: StateChanged, FromState: from, State: next})
@@ -103,9 +103,9 @@ func (m *Machine) enter(j *job, from jobs.State) bool {
 	case jobs.PreStop:
 		return !m.spawn(j, jobs.PreStopProcess)
 	case jobs.Stopping:
-		m.timers.cancel(&j.start)
+		m.timers.cancel(j.start)
 		if j.stop != nil {
-			letGo(m, j.stop.held)
+			j.stop.letGo(m)
 		}
 		e := m.emitJobEvent(j, "stopping", true)
 		if m.halt != nil && m.halt.half {
@@ -137,19 +137,24 @@ func (m *Machine) enterStarting(j *job, from jobs.State) {
 	}
 	m.environment(j, redefined)
 	j.stopEnv = nil
-	j.failed, j.failure, j.status = false, failure{}, 0
+	j.failure, j.status = nil, 0
 	j.asked, j.restart, j.looping, j.ending, j.left = false, false, false, false, false
 	j.begun = m.now
 	c.started = true
 	if d := m.startTimeout(j); d > 0 {
-		m.timers.set(&j.start, m.now, d)
+		if j.start == nil {
+			j.start = &timer{job: j, kind: timerStart}
+		}
+		m.timers.set(j.start, m.now, d)
 	}
 	m.await(j, m.emitJobEvent(j, "starting", false))
 }
 
 // await makes a job wait for the end of its own event.
+//
+//go:noinline
 func (m *Machine) await(j *job, e *emission) {
-	j.blocked, e.job, e.owner = e, j, j
+	j.blocked, e.awaited = e, true
 }
 
 func (m *Machine) startTimeout(j *job) time.Duration {
@@ -166,9 +171,9 @@ func (m *Machine) enterRunning(j *job, from jobs.State) (done bool) {
 		m.done(j)
 		return false
 	}
-	m.timers.cancel(&j.start)
+	m.timers.cancel(j.start)
 	m.emitJobEvent(j, "started", false)
-	m.notice(j, Notice{Kind: JobReady, PID: j.pids[jobs.Main]})
+	m.notice(j, Notice{Kind: JobReady, PID: j.pid(jobs.Main)})
 	if !j.def.Task {
 		m.done(j)
 	}
@@ -202,12 +207,12 @@ func (m *Machine) afterPostStop(j *job) bool {
 }
 
 func (m *Machine) afterSweep(j *job) (done bool) {
-	if !j.looping || j.asked || j.goal == jobs.Stop || j.delay == 0 {
+	if !j.looping || j.asked || j.goal == jobs.Stop || j.rounds.delay == 0 {
 		return true
 	}
 	j.delaying = true
-	m.notice(j, Notice{Kind: RespawnDelayed, Interval: j.delay})
-	m.timers.set(&j.work, m.now, j.delay)
+	m.notice(j, Notice{Kind: RespawnDelayed, Interval: j.rounds.delay})
+	m.wake(j, j.rounds.delay)
 	return false
 }
 
@@ -218,11 +223,21 @@ func (m *Machine) spawn(j *job, p jobs.Process) bool {
 	}
 	j.flying = j.flying.With(p)
 	s := Spawn{Job: j.id, Class: j.def, Instance: j.name, Process: p, Env: j.processEnv(p)}
-	for _, d := range j.fds {
+	for _, d := range j.run.fds {
 		s.FDs = append(s.FDs, d.fds...)
 	}
 	m.do(s)
 	return true
+}
+
+// wake makes a job go on when d has passed, unless it does so before.
+//
+//go:noinline
+func (m *Machine) wake(j *job, d time.Duration) {
+	if j.work == nil {
+		j.work = &timer{job: j, kind: timerWork}
+	}
+	m.timers.set(j.work, m.now, d)
 }
 
 // fire does what is due.

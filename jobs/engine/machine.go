@@ -12,6 +12,7 @@ type Machine struct {
 	opts  Options
 	now   time.Duration
 	out   []Action
+	told  []Notice // what out points to, with room for more of it
 	quiet bool
 
 	env       environ.Env // the global job table
@@ -85,6 +86,7 @@ func (m *Machine) Step(now time.Duration, in Input) []Action {
 	if m.out = m.out[:0]; cap(m.out) > manyActions {
 		m.out = nil
 	}
+	m.told = m.told[:0]
 	if m.halted() {
 		m.refuse(in)
 		return m.out
@@ -165,12 +167,24 @@ func (m *Machine) handle(in Input) {
 //go:noinline
 func (m *Machine) do(a Action) { m.out = append(m.out, a) }
 
+// tell adds a notice. When the room is full the actions keep it, and there is a new
+// one.
+//
+//go:noinline
+func (m *Machine) tell(n Notice) {
+	if len(m.told) == cap(m.told) {
+		m.told = make([]Notice, 0, 16)
+	}
+	m.told = append(m.told, n)
+	m.do(&m.told[len(m.told)-1])
+}
+
 // notice tells a fact about a job.
 //
 //go:noinline
 func (m *Machine) notice(j *job, n Notice) {
 	n.Job, n.Instance, n.ID = j.class.name, j.name, j.id
-	m.do(n)
+	m.tell(n)
 }
 
 //go:noinline

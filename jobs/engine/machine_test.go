@@ -211,7 +211,7 @@ func TestQuiet(t *testing.T) {
 	m.Quiet(true)
 	m.Step(0, engine.Load{Class: service("web", nil)})
 	for _, a := range m.Step(0, engine.Command{Job: "web"}) {
-		if n, ok := a.(engine.Notice); ok {
+		if n, ok := a.(*engine.Notice); ok {
 			switch n.Kind {
 			case engine.GoalChanged, engine.StateChanged, engine.EventHandling, engine.EventFinished:
 				t.Errorf("notice %v", n)

@@ -21,11 +21,11 @@ func startCauses(events []*emission) []cause {
 	var causes []cause
 	for _, e := range events {
 		switch {
-		case e.subject.job == "":
+		case e.job == nil:
 		case !e.jobEvent || e.ev.Name == "started":
-			causes = append(causes, cause{true, e.subject})
+			causes = append(causes, cause{true, e.job.named()})
 		case e.ev.Name == "starting":
-			causes = append(causes, cause{false, e.subject})
+			causes = append(causes, cause{false, e.job.named()})
 		}
 	}
 	return causes
@@ -45,7 +45,7 @@ func (m *Machine) stopEdges() []Edge {
 		}
 	}
 	for _, j := range m.inOrder() {
-		for _, c := range j.causes {
+		for _, c := range j.run.causes {
 			if other, ok := m.Lookup(c.who.job, c.who.instance); ok {
 				if c.before {
 					add(Edge{j.id, other})
@@ -58,10 +58,10 @@ func (m *Machine) stopEdges() []Edge {
 			continue
 		}
 		for _, t := range j.stop.terms {
-			if t.Name != "stopping" {
+			if t.op.Name != "stopping" {
 				continue
 			}
-			for _, other := range m.namedBy(t, j) {
+			for _, other := range m.namedBy(t.op, j) {
 				add(Edge{j.id, other})
 			}
 		}
@@ -75,7 +75,7 @@ func (m *Machine) namedBy(t *event.Operator, j *job) []JobID {
 	match := func(c *class) {
 		for _, other := range c.instances {
 			ev := event.Event{Name: t.Name, Env: other.eventEnv(true)}
-			if other != j && t.Matches(ev, j.env.Lookup) {
+			if other != j && t.Matches(ev, j.env()) {
 				ids = append(ids, other.id)
 			}
 		}

@@ -18,7 +18,7 @@ func (m *Machine) spawned(in Spawned) {
 		return
 	}
 	j.flying &^= 1 << in.Process
-	j.pids[in.Process] = in.PID
+	j.pids[in.Process] = int32(in.PID)
 	m.pids[in.PID] = tracked{j, in.Process}
 	m.notice(j, Notice{Kind: ProcessSpawned, Process: in.Process, PID: in.PID})
 	if p, ok := j.target(); ok && p == in.Process {
@@ -28,7 +28,7 @@ func (m *Machine) spawned(in Spawned) {
 
 func (m *Machine) execed(in Execed) {
 	j := m.jobs[in.Job]
-	if j == nil || in.Process != jobs.Main || j.pids[jobs.Main] == 0 || in.PID != 0 && in.PID != j.pids[jobs.Main] {
+	if j == nil || in.Process != jobs.Main || j.pid(jobs.Main) == 0 || in.PID != 0 && in.PID != j.pid(jobs.Main) {
 		return
 	}
 	m.mainExeced(j)
@@ -53,10 +53,10 @@ func (m *Machine) spawnFailed(in SpawnFailed) {
 	if in.PID != 0 {
 		delete(m.pids, in.PID)
 	}
-	if j == nil || in.PID != 0 && in.PID != j.pids[in.Process] || !j.runs(in.Process) {
+	if j == nil || in.PID != 0 && in.PID != j.pid(in.Process) || !j.runs(in.Process) {
 		return
 	}
-	if pid := j.pids[in.Process]; pid != 0 {
+	if pid := j.pid(in.Process); pid != 0 {
 		delete(m.pids, pid)
 	}
 	j.pids[in.Process] = 0
@@ -93,7 +93,7 @@ func (m *Machine) exited(in Exited) {
 	}
 	delete(m.pids, in.PID)
 	j, p := t.job, t.process
-	if j == nil || j.pids[p] != in.PID {
+	if j == nil || j.pid(p) != in.PID {
 		return
 	}
 	j.left = j.left || in.Left
@@ -162,7 +162,7 @@ func (m *Machine) hookExited(j *job, p jobs.Process, in Exited) {
 // mainExited handles the end of main (reference, 5.5), also while it is starting:
 // there it is a death like any other (9, 11).
 func (m *Machine) mainExited(j *job, in Exited, normal bool) {
-	j.status = exitStatus(in.Code, in.Sig)
+	j.status = int32(exitStatus(in.Code, in.Sig))
 	switch j.state {
 	case jobs.Killed:
 		m.mainGone(j)
@@ -190,8 +190,8 @@ func (m *Machine) mainExited(j *job, in Exited, normal bool) {
 	case byItself:
 		m.setGoal(j, jobs.Stop)
 		if !j.def.Task {
-			if in.Left && !status && j.def.Expect == jobs.ExpectNone {
-				m.advise(j, "main has ended and left processes running, which are not watched: \"expect fork\" fits")
+			if in.Heir != 0 && j.def.Expect == jobs.ExpectNone {
+				m.adviseFork(j, in)
 			}
 			m.endEssential(j, m.mainFailure(in).reason)
 		}
@@ -213,6 +213,9 @@ func (m *Machine) mainFailure(in Exited) failure {
 // respawn decides whether main may be started once more.
 func (m *Machine) respawn(j *job, in Exited, hook bool) {
 	def := j.def
+	if j.rounds == nil {
+		j.rounds = &rounds{}
+	}
 	if m.tooFast(j) {
 		m.notice(j, Notice{
 			Kind: RespawnStopped, PID: in.PID, Code: in.Code, Sig: in.Sig, Core: in.Core,
@@ -228,10 +231,10 @@ func (m *Machine) respawn(j *job, in Exited, hook bool) {
 	}
 	m.notice(j, Notice{
 		Kind: Respawning, Process: jobs.Main, PID: in.PID, Code: in.Code, Sig: in.Sig,
-		Count: j.respawns, Limit: def.RespawnLimit, Interval: def.RespawnInterval,
+		Count: j.rounds.count, Limit: def.RespawnLimit, Interval: def.RespawnInterval,
 	})
 	j.looping = true
-	j.delay = m.nextDelay(j)
+	j.rounds.delay = m.nextDelay(j)
 	if hook || j.state == jobs.Spawned {
 		m.setGoal(j, jobs.Respawn)
 	}
@@ -240,12 +243,13 @@ func (m *Machine) respawn(j *job, in Exited, hook bool) {
 // tooFast counts a respawn. The window is fixed: the first respawn opens it, and
 // times are whole seconds, as in Upstart.
 func (m *Machine) tooFast(j *job) bool {
+	r, now := j.rounds, m.now.Truncate(time.Second)
 	interval := j.def.RespawnInterval.Truncate(time.Second)
-	if j.respawns > 0 && m.now.Truncate(time.Second)-j.window < interval {
-		j.respawns++
-		return j.def.RespawnLimit > 0 && interval > 0 && j.respawns > j.def.RespawnLimit
+	if r.count > 0 && now-r.window < interval {
+		r.count++
+		return j.def.RespawnLimit > 0 && interval > 0 && r.count > j.def.RespawnLimit
 	}
-	j.window, j.respawns = m.now.Truncate(time.Second), 1
+	r.window, r.count = now, 1
 	return false
 }
 
@@ -255,10 +259,11 @@ func (m *Machine) tooFast(j *job) bool {
 func (m *Machine) nextDelay(j *job) time.Duration {
 	first := j.def.RespawnDelay
 	limit := max(first, j.def.RespawnDelayMax)
-	if j.delay == 0 || m.now-j.begun > limit {
+	last := j.rounds.delay
+	if last == 0 || m.now-j.begun > limit {
 		return first
 	}
-	d := min(2*j.delay, limit)
+	d := min(2*last, limit)
 	if d > first && m.opts.Random != nil {
 		d -= min(time.Duration(m.opts.Random()*float64(d)/4), d-first)
 	}
@@ -268,7 +273,7 @@ func (m *Machine) nextDelay(j *job) time.Duration {
 func (m *Machine) stopped(in Stopped) {
 	t := m.pids[in.PID]
 	j := t.job
-	if j == nil || j.pids[t.process] != in.PID {
+	if j == nil || j.pid(t.process) != in.PID {
 		return
 	}
 	m.notice(j, Notice{Kind: ProcessStopped, Process: t.process, PID: in.PID, Sig: in.Sig})
@@ -281,16 +286,16 @@ func (m *Machine) stopped(in Stopped) {
 
 func (m *Machine) continued(in Continued) {
 	t := m.pids[in.PID]
-	if j := t.job; j != nil && j.pids[t.process] == in.PID {
+	if j := t.job; j != nil && j.pid(t.process) == in.PID {
 		m.notice(j, Notice{Kind: ProcessContinued, Process: t.process, PID: in.PID})
 	}
 }
 
 // become makes pid the main process of a job.
 func (m *Machine) become(j *job, pid int) {
-	old := j.pids[jobs.Main]
+	old := j.pid(jobs.Main)
 	delete(m.pids, old)
-	j.pids[jobs.Main] = pid
+	j.pids[jobs.Main] = int32(pid)
 	m.pids[pid] = tracked{j, jobs.Main}
 	m.do(Track{Job: j.id, PID: pid})
 	m.notice(j, Notice{Kind: ProcessBecame, Process: jobs.Main, PID: pid, Count: old})

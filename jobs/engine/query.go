@@ -11,7 +11,7 @@ func (j *job) stat() jobs.Status {
 	s := jobs.Status{Job: j.class.name, Instance: j.name, Goal: j.goal, State: j.state}
 	for p, pid := range j.pids {
 		if pid != 0 {
-			s.Processes = append(s.Processes, jobs.RunningProcess{Process: jobs.Process(p), PID: pid})
+			s.Processes = append(s.Processes, jobs.RunningProcess{Process: jobs.Process(p), PID: int(pid)})
 		}
 	}
 	return s
@@ -131,7 +131,7 @@ func (m *Machine) canStillStart(c *condition) bool {
 	can = func(o *event.Operator) bool {
 		if o.Kind == event.Match {
 			i++
-			if c.held != nil && c.held[i-1].e != nil {
+			if c.terms[i-1].e != nil {
 				return true
 			}
 			_, can := m.source(o)
@@ -186,9 +186,9 @@ func (m *Machine) Missing() []Condition {
 			continue
 		}
 		cond := Condition{Job: c.name}
-		for i, t := range c.start.terms {
-			if c.start.held == nil || c.start.held[i].e == nil {
-				cond.Terms = append(cond.Terms, t)
+		for _, t := range c.start.terms {
+			if t.e == nil {
+				cond.Terms = append(cond.Terms, t.op)
 			}
 		}
 		missing = append(missing, cond)

@@ -10,21 +10,17 @@ import (
 type emission struct {
 	ev       event.Event
 	serial   uint64
-	blockers int // terms that hold it and jobs that it has started or stopped
-	partial  int // of blockers, the terms of conditions that are not true yet
+	blockers int32 // terms that hold it and jobs that it has started or stopped
+
+	job      *job // that a job event is about, or one of whose processes has emitted it
+	jobEvent bool
+	awaited  bool // starting or stopping: the job waits, or has waited, for the end of it
 	handled  bool
 	failed   bool // a job that blocked it has failed
 
-	job   *job // starting and stopping: the job that waits for the end of it
-	owner *job // the same, also when it waits no longer
-	// subject is the instance that a job event is about, or one of whose processes
-	// has emitted the event; the stop order uses it.
-	subject  instanceName
-	jobEvent bool
-
-	request       RequestID
-	ignorePartial bool
-	fds           *descriptors
+	request RequestID
+	fds     *descriptors
+	pair    [2]string // room for the variables that every job event has
 }
 
 type instanceName struct{ job, instance string }
@@ -53,7 +49,8 @@ type queue struct {
 	serial  uint64
 	current turn
 	budget  int
-	scratch []*condition
+	found   []*condition // by offer, and
+	causes  []*emission  // by Machine.causes: for a moment only, kept for their room
 }
 
 type turn struct {
@@ -114,10 +111,15 @@ const turnsPerStep = 200_000
 
 // emit queues an event.
 func (m *Machine) emit(name string, env environ.Env) *emission {
-	m.queue.serial++
-	e := &emission{ev: event.Event{Name: name, Env: env}, serial: m.queue.serial}
-	m.queue.add(e)
+	e := &emission{ev: event.Event{Name: name, Env: env}}
+	m.enqueue(e)
 	return e
+}
+
+func (m *Machine) enqueue(e *emission) {
+	m.queue.serial++
+	e.serial = m.queue.serial
+	m.queue.add(e)
 }
 
 // runQueue handles and ends events until nothing changes.
@@ -125,7 +127,11 @@ func (m *Machine) runQueue() {
 	for ; m.queue.budget > 0; m.queue.budget-- {
 		t, ok := m.queue.next()
 		if !ok {
-			// The next input begins a walk of its own.
+			// The next input begins a walk of its own. The room of a boot of thousands is
+			// given back.
+			if cap(m.queue.heap) > manyActions {
+				m.queue.heap, m.queue.found = nil, nil
+			}
 			m.queue.current = turn{pass: m.queue.current.pass + 1}
 			return
 		}
@@ -141,23 +147,19 @@ func (m *Machine) runQueue() {
 // offer shows a pending event to all conditions that it may make true.
 func (m *Machine) offer(e *emission) {
 	if !m.quiet {
-		m.do(Notice{Kind: EventHandling, Event: e.ev})
+		m.tell(Notice{Kind: EventHandling, Event: &e.ev})
 	}
-	m.queue.scratch = m.watch.candidates(e.ev, m.queue.scratch[:0])
-	for _, c := range m.queue.scratch {
+	m.queue.found = m.watch.candidates(e.ev, m.queue.found[:0])
+	for _, c := range m.queue.found {
 		switch {
-		case c.dead:
+		case c.gone() || !c.offer(m, e):
 		case c.job != nil:
-			if c.offer(m, e, c.job.env.Lookup) {
-				m.stopByEvents(c.job)
-			}
+			m.stopByEvents(c.job)
 		default:
-			if c.offer(m, e, m.classEnv(c.class).Lookup) {
-				m.startByEvents(c.class)
-			}
+			m.startByEvents(c.class)
 		}
 	}
-	clear(m.queue.scratch)
+	clear(m.queue.found)
 	e.handled = true
 	m.release(e)
 }
@@ -174,8 +176,6 @@ func (m *Machine) unblock(e *emission) {
 func (m *Machine) release(e *emission) {
 	if e.blockers == 0 {
 		m.queue.add(e)
-	} else if e.ignorePartial && e.blockers == e.partial {
-		m.answer(e)
 	}
 }
 
@@ -183,9 +183,9 @@ func (m *Machine) release(e *emission) {
 // emitter, and tells of its failure.
 func (m *Machine) finish(e *emission) {
 	if !m.quiet {
-		m.do(Notice{Kind: EventFinished, Event: e.ev})
+		m.tell(Notice{Kind: EventFinished, Event: &e.ev})
 	}
-	if j := e.job; j != nil && j.blocked == e {
+	if j := e.job; e.awaited && j.blocked == e {
 		j.blocked = nil
 		m.advance(j)
 	}
@@ -232,13 +232,10 @@ func (m *Machine) emitRequest(in Emit) {
 		return
 	}
 	e := m.emit(in.Event.Name, in.Event.Env)
-	if j := m.jobs[in.From]; j != nil {
-		e.subject = instanceName{j.class.name, j.name}
-	}
+	e.job = m.jobs[in.From]
 	if len(in.FDs) > 0 {
 		e.fds = &descriptors{fds: in.FDs, uses: 1}
 	}
-	e.ignorePartial = in.IgnorePartial
 	switch {
 	case in.NoWait:
 		m.reply(in.Request, nil, "", "")

@@ -42,7 +42,9 @@ func TestRepeatable(t *testing.T) {
 	for seed := uint64(1); seed <= 10; seed++ {
 		a, b := newChaos(seed), newChaos(seed)
 		a.run(200)
+		a.finish()
 		b.run(200)
+		b.finish()
 		if got, want := a.trace.String(), b.trace.String(); got != want {
 			t.Fatalf("seed %d: the same inputs gave other actions:\n%s", seed, firstDifference(got, want))
 		}
@@ -83,9 +85,18 @@ type chaos struct {
 	requests engine.RequestID
 	open     map[engine.RequestID]bool
 	present  map[engine.JobID]bool
+	told     map[int]int   // of a process: how often its start has been told, and its end
+	running  map[slot]int  // by the machine's own account
+	asked    map[slot]bool // a Spawn has no answer yet
 	down     bool
 	fds      map[int]bool
 	lastFD   int
+}
+
+// slot is the place of a process in a job.
+type slot struct {
+	job  engine.JobID
+	kind jobs.Process
 }
 
 var words = []string{"a", "b", "c", "d", "e", "f"}
@@ -94,12 +105,19 @@ func newChaos(seed uint64) *chaos {
 	r := rand.New(rand.NewPCG(seed, 7))
 	c := &chaos{
 		rand: r, open: map[engine.RequestID]bool{}, present: map[engine.JobID]bool{}, fds: map[int]bool{},
+		told: map[int]int{}, running: map[slot]int{}, asked: map[slot]bool{},
 		world: newWorld(engine.Options{
 			Env: environ.Env{"PATH=/bin"}, Essential: map[string]bool{"c": true}, Random: r.Float64,
 		}),
 	}
 	c.log = c.check
 	c.stepped = func(in engine.Input, out []engine.Action) {
+		switch in := in.(type) {
+		case engine.Spawned:
+			delete(c.asked, slot{in.Job, in.Process})
+		case engine.SpawnFailed:
+			delete(c.asked, slot{in.Job, in.Process})
+		}
 		c.noPhantoms()
 		fmt.Fprintf(&c.trace, "%v %T%+v\n", c.now, in, withoutClass(in))
 		for _, a := range out {
@@ -107,8 +125,12 @@ func newChaos(seed uint64) *chaos {
 				s.Class = nil
 				a = s
 			}
-			if n, ok := a.(engine.Notice); ok {
-				fmt.Fprintf(&c.trace, "    notice %d %s %s %v/%v %s%v %s\n", n.Kind, n.Job, n.Instance, n.Goal, n.State, n.Event.Name, n.Event.Env, n.Text)
+			if n, ok := a.(*engine.Notice); ok {
+				var ev event.Event
+				if n.Event != nil {
+					ev = *n.Event
+				}
+				fmt.Fprintf(&c.trace, "    notice %d %s %s %v/%v %s%v %s\n", n.Kind, n.Job, n.Instance, n.Goal, n.State, ev.Name, ev.Env, n.Text)
 				continue
 			}
 			fmt.Fprintf(&c.trace, "    %T%+v\n", a, a)
@@ -216,10 +238,11 @@ func (c *chaos) job() engine.JobID {
 	return id
 }
 
+// somePID is a process that may end, which one that is undead never does.
 func (c *chaos) somePID() int {
 	pids := make([]int, 0, len(c.live))
 	for pid := 100; pid <= c.pid; pid++ {
-		if p := c.live[pid]; p != nil && !p.dead {
+		if p := c.live[pid]; p != nil && !p.dead && word(p.text) != "undead" {
 			pids = append(pids, pid)
 		}
 	}
@@ -252,7 +275,7 @@ func (c *chaos) one() {
 		c.give(engine.Command{Request: c.request(), Verb: engine.VerbRestart, Job: name, Env: c.env()})
 	case 7, 8, 9:
 		in := engine.Emit{
-			Request: c.request(), NoWait: c.rand.IntN(4) == 0, From: c.job(), IgnorePartial: c.rand.IntN(4) == 0,
+			Request: c.request(), NoWait: c.rand.IntN(4) == 0, From: c.job(),
 			Event: event.Event{Name: c.pick("go", "go", "halt", "runlevel", "go/failed", ""), Env: c.env()},
 		}
 		if c.rand.IntN(4) == 0 {
@@ -422,6 +445,13 @@ func (c *chaos) check(a engine.Action) {
 		delete(c.present, a.Job)
 	case engine.Spawn:
 		ofJob(a.Job)
+		at := slot{a.Job, a.Process}
+		if c.asked[at] || c.running[at] != 0 {
+			bad("%v process of job %d is started again beside %d", a.Process, a.Job, c.running[at])
+		}
+		c.asked[at] = true
+	case *engine.Notice:
+		c.account(a, bad)
 	case engine.Signal:
 		ofJob(a.Job)
 		if c.live[a.PID] == nil {
@@ -456,11 +486,46 @@ func (c *chaos) check(a engine.Action) {
 		// Every process that is there is known.
 		stuck := map[int]bool{}
 		for _, s := range a.Stuck {
+			if stuck[s.PID] || c.live[s.PID] == nil {
+				bad("process %d is stuck twice, or not there any more", s.PID)
+			}
 			stuck[s.PID] = true
 		}
 		for pid, p := range c.live {
 			if !stuck[pid] && !p.dead {
 				bad("process %d lives on and nobody knows", pid)
+			}
+		}
+	}
+}
+
+// account keeps the books of processes as the notices tell it: each starts once and
+// ends once, and a process that has been given up, with a warning, ends untold.
+func (c *chaos) account(n *engine.Notice, bad func(format string, args ...any)) {
+	at := slot{n.ID, n.Process}
+	switch n.Kind {
+	case engine.ProcessSpawned:
+		if c.told[n.PID] != 0 {
+			bad("process %d is told of as new again", n.PID)
+		}
+		c.told[n.PID], c.running[at] = 1, n.PID
+	case engine.ProcessBecame:
+		// The old one has ended, which has been told.
+		if c.running[at] != 0 || c.told[n.Count] != 2 {
+			bad("process %d became %d, but %d is there", n.Count, n.PID, c.running[at])
+		}
+		c.told[n.PID], c.running[at] = 1, n.PID
+	case engine.ProcessExited:
+		if c.told[n.PID] != 1 || c.running[at] != n.PID {
+			bad("process %d has ended, which was told %d times and is not %d", n.PID, c.told[n.PID], c.running[at])
+		}
+		c.told[n.PID] = 2
+		delete(c.running, at)
+	case engine.Warning:
+		for kind := range jobs.Process(jobs.NumProcesses) {
+			at := slot{n.ID, kind}
+			if pid := c.running[at]; pid != 0 && strings.HasPrefix(n.Text, fmt.Sprintf("%v process (%d) does not end", kind, pid)) {
+				delete(c.running, at)
 			}
 		}
 	}

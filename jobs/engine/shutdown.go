@@ -19,6 +19,7 @@ import (
 //	level            the order has been held long enough: the next level too
 //	half             every job has its kill signal, and nothing waits for events
 //	deadline-reserve KILL to everything but post-stop
+//	a quarter of it  before the deadline: KILL to post-stop too
 //	deadline         over, whatever is left
 type shutdown struct {
 	limited          bool
@@ -41,7 +42,7 @@ type shutdown struct {
 	ready   []JobID           // to be stopped
 	started map[instanceName]bool
 
-	level, halfway, kill, end timer
+	level, halfway, kill, last, end timer
 }
 
 // shutdownEvents are what a host would say; nothing waits for them.
@@ -59,7 +60,7 @@ func (m *Machine) shutdown(in Shutdown) {
 	first := h == nil
 	if first {
 		h = &shutdown{commandSignal: in.CommandSignal, started: map[instanceName]bool{}}
-		h.level.kind, h.halfway.kind, h.kill.kind, h.end.kind = timerLevel, timerHalf, timerReserve, timerEnd
+		h.level.kind, h.halfway.kind, h.kill.kind, h.last.kind, h.end.kind = timerLevel, timerHalf, timerReserve, timerLast, timerEnd
 		m.halt = h
 	}
 	if in.Now {
@@ -73,6 +74,7 @@ func (m *Machine) shutdown(in Shutdown) {
 		h.halfAt = min(m.now+in.Timeout/2, h.killAt)
 		m.timers.set(&h.halfway, m.now, h.halfAt-m.now)
 		m.timers.set(&h.kill, m.now, h.killAt-m.now)
+		m.timers.set(&h.last, m.now, h.deadline-h.reserve/4-m.now)
 		m.timers.set(&h.end, m.now, in.Timeout)
 	}
 	if !first {
@@ -258,6 +260,12 @@ func (m *Machine) fireShutdown(kind timerKind) {
 				m.pressOn(j)
 			}
 		}
+	case timerLast:
+		for _, j := range m.inOrder() {
+			if j.stage < killed {
+				m.pressOn(j)
+			}
+		}
 	case timerEnd:
 		m.finishShutdown()
 	}
@@ -270,7 +278,7 @@ func (m *Machine) hurry(j *job) {
 	switch j.state {
 	case jobs.Starting, jobs.Stopping:
 		if j.blocked != nil {
-			j.blocked.job, j.blocked = nil, nil
+			j.blocked = nil
 			m.advance(j)
 		}
 	case jobs.Security, jobs.PreStart, jobs.PostStart, jobs.PreStop:
@@ -301,7 +309,7 @@ func (m *Machine) finishShutdown() {
 		s := Stuck{Process: t.process, PID: pid}
 		if j := t.job; j != nil {
 			s.Job, s.Instance = j.class.name, j.name
-			if j.pids[t.process] == pid {
+			if j.pid(t.process) == pid {
 				m.do(Signal{Job: j.id, Process: t.process, PID: pid, Sig: syscall.SIGKILL, Group: true, Deep: true})
 			}
 		}

@@ -8,7 +8,7 @@ import "time"
 const lateness = time.Second
 
 // timer is a point in time at which something happens to a job or, without a job,
-// to the shutdown. It lies in its owner; the heap only points to it.
+// to the shutdown. Its owner and the heap point to it.
 type timer struct {
 	at, length time.Duration
 	job        *job
@@ -27,6 +27,7 @@ const (
 	timerLevel                    // shutdown: the next level
 	timerHalf                     // shutdown: every kill signal is due
 	timerReserve                  // shutdown: KILL
+	timerLast                     // shutdown: KILL to post-stop too
 	timerEnd                      // shutdown: over
 )
 
@@ -47,7 +48,7 @@ func (ts *timers) set(t *timer, now, d time.Duration) {
 }
 
 func (ts *timers) cancel(t *timer) {
-	if !t.running {
+	if t == nil || !t.running {
 		return
 	}
 	t.running = false

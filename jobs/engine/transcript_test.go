@@ -117,11 +117,12 @@ func play(src string) (out string, err error) {
 
 // command carries out one line:
 //
-//	job NAME, with the job file below       loads a class
+//	job NAME, with the job file below       loads a class; apparmor load X gives it a
+//	                                        security process that runs X
 //	unload NAME
 //	start|stop|restart|reload [-n] NAME [KEY=VALUE…]
 //	in NAME start|stop|restart              from inside the job NAME
-//	emit [-n] [--partial] [--from JOB] [--fds N,N] EVENT [KEY=VALUE…]
+//	emit [-n] [--from JOB] [--fds N,N] EVENT [KEY=VALUE…]
 //	exit NAME [PROCESS] STATUS|SIGNAL [heir|grandchild] [left]
 //	stopped NAME, notify NAME [main]        SIGSTOP, READY=1
 //	pass DURATION                           lets time pass
@@ -139,6 +140,10 @@ func (p *player) command(line string, body []string) error {
 		class, errs := new(conf.Parser).Parse(args[0], args[0]+".conf", []byte(strings.Join(body, "\n")+"\n"))
 		if class == nil {
 			return fmt.Errorf("%v", errs)
+		}
+		if class.AppArmorLoad != "" {
+			// The driver makes it so, where there is AppArmor.
+			class.Processes[jobs.SecurityProcess] = &jobs.Command{Text: class.AppArmorLoad}
 		}
 		p.give(engine.Load{Class: class})
 	case "unload":
@@ -223,8 +228,6 @@ func (p *player) emit(line string, args []string) {
 		switch args[0] {
 		case "-n":
 			in.NoWait = true
-		case "--partial":
-			in.IgnorePartial = true
 		case "--from":
 			in.From, _ = p.m.Lookup(args[1], "")
 			args = args[1:]
@@ -487,7 +490,7 @@ func (p *player) print(a engine.Action) {
 		for _, s := range a.Stuck {
 			line += fmt.Sprintf(", %s %s process (%d) is stuck", s.Job, s.Process, s.PID)
 		}
-	case engine.Notice:
+	case *engine.Notice:
 		line = p.notice(a)
 	}
 	if line != "" {
@@ -500,7 +503,7 @@ func (p *player) name(id engine.JobID) string {
 	return jobs.InstanceName(job, instance)
 }
 
-func (p *player) notice(n engine.Notice) string {
+func (p *player) notice(n *engine.Notice) string {
 	name := jobs.InstanceName(n.Job, n.Instance)
 	proc := fmt.Sprintf("%s %s process (%d)", name, n.Process, n.PID)
 	switch n.Kind {

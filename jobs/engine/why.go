@@ -104,8 +104,11 @@ func (m *Machine) Why(name string) Report {
 
 func (m *Machine) why(j *job) InstanceReport {
 	r := InstanceReport{
-		Status: j.stat(), Since: j.since, Respawns: j.respawns, Failure: j.failure.reason,
+		Status: j.stat(), Since: j.since, Failure: j.failure.why(),
 		StopOn: m.terms(j.stop),
+	}
+	if j.rounds != nil {
+		r.Respawns = j.rounds.count
 	}
 	switch {
 	case j.delaying:
@@ -120,7 +123,7 @@ func (m *Machine) why(j *job) InstanceReport {
 	case j.state != jobs.Running:
 		r.Wait = WaitProcess
 	}
-	if j.work.running && (j.stage >= patient || j.sweeping) {
+	if j.work != nil && j.work.running && (j.stage >= patient || j.sweeping) {
 		r.KillAt = j.work.at
 	}
 	return r
@@ -147,10 +150,11 @@ func (m *Machine) terms(c *condition) []Term {
 		return nil
 	}
 	var terms []Term
-	for i, o := range c.terms {
+	for _, held := range c.terms {
+		o := held.op
 		t := Term{Operator: o, Emitters: m.emitters(o)}
-		if c.held != nil && c.held[i].e != nil {
-			t.True, t.By = true, c.held[i].e.ev
+		if held.e != nil {
+			t.True, t.By = true, held.e.ev
 		}
 		t.Source, t.CanFire = m.source(o)
 		t.Missed = !t.True && m.missed(o, c)
@@ -197,7 +201,7 @@ func (m *Machine) missed(t *event.Operator, c *condition) bool {
 	}
 	for _, other := range m.classes[name].instances {
 		ev := event.Event{Name: t.Name, Env: other.eventEnv(false)}
-		if other.state == jobs.Running && t.Matches(ev, m.classEnv(c.class).Lookup) {
+		if other.state == jobs.Running && t.Matches(ev, m.patternVars(c)) {
 			return true
 		}
 	}

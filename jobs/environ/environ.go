@@ -64,6 +64,19 @@ func (e Env) Unset(key string) Env {
 	return append(append(make(Env, 0, len(e)-1), e[:i]...), e[i+1:]...)
 }
 
+// Layers is a table that lies over another one, for those who only look things up
+// and need no table of both.
+type Layers struct{ Under, Over Env }
+
+// Lookup returns the value of key, in Over before Under, and whether one of them
+// has it.
+func (l Layers) Lookup(key string) (string, bool) {
+	if value, ok := l.Over.Lookup(key); ok {
+		return value, true
+	}
+	return l.Under.Lookup(key)
+}
+
 // Overlay returns the table with every entry of over set in it, in order.
 func (e Env) Overlay(over Env) Env {
 	for _, entry := range over {

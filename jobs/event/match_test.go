@@ -60,7 +60,7 @@ func TestMatches(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%s: %v", tt.term, err)
 		}
-		if got := term.Matches(ev, job.Lookup); got != tt.want {
+		if got := term.Matches(ev, environ.Layers{Over: job}); got != tt.want {
 			t.Errorf("%s matches %v: %v, want %v", tt.term, ev, got, tt.want)
 		}
 	}
@@ -71,9 +71,8 @@ func TestMatches(t *testing.T) {
 func TestMatchesAllocatesNothing(t *testing.T) {
 	term := &Operator{Name: "runlevel", Args: []Arg{{Pattern: "[2345]", Raw: "[2345]"}, {Key: "PREVLEVEL", Negate: true, Pattern: "S", Raw: "PREVLEVEL!=S"}}}
 	ev := Event{Name: "runlevel", Env: environ.Env{"RUNLEVEL=2", "PREVLEVEL=N"}}
-	none := func(string) (string, bool) { return "", false }
 	if n := testing.AllocsPerRun(100, func() {
-		if !term.Matches(ev, none) {
+		if !term.Matches(ev, environ.Layers{}) {
 			t.Error("no match")
 		}
 	}); n != 0 {
@@ -170,4 +169,26 @@ func defined(p, s string) bool {
 	}
 	n, ok := matchOne(p, s[0])
 	return ok && n <= len(p) && defined(p[n:], s[1:])
+}
+
+// BenchmarkMatches offers an event to terms of which one fits, one has another name
+// and one does not fit.
+func BenchmarkMatches(b *testing.B) {
+	ev := Event{Name: "runlevel", Env: environ.Env{"RUNLEVEL=2", "PREVLEVEL=N"}}
+	var none environ.Layers
+	for _, tt := range []struct {
+		name string
+		term Operator
+	}{
+		{"fits", Operator{Name: "runlevel", Args: []Arg{{Pattern: "[2345]"}, {Key: "PREVLEVEL", Negate: true, Pattern: "S"}}}},
+		{"other name", Operator{Name: "started", Args: []Arg{{Pattern: "web"}}}},
+		{"other value", Operator{Name: "runlevel", Args: []Arg{{Pattern: "[!2345]"}}}},
+	} {
+		b.Run(tt.name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				tt.term.Matches(ev, none)
+			}
+		})
+	}
 }

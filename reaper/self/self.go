@@ -22,6 +22,7 @@ import (
 const (
 	processors  = 2
 	gcPercent   = 100
+	bootPercent = 200
 	memoryLimit = math.MaxInt64
 	traceback   = "single"
 )

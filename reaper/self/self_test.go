@@ -59,7 +59,7 @@ func keepBusy() {
 	if err := Prepare(); err != nil {
 		fmt.Println(err)
 	}
-	Threads()
+	Threads()()
 	busy()
 	before := threadCount()
 	for range 3 {
@@ -175,7 +175,7 @@ func pidsCGroup(t *testing.T, limit int) string {
 func TestThreadsAreConstant(t *testing.T) {
 	for _, env := range [][]string{nil, {"GOMAXPROCS=64"}, {"GOMAXPROCS=64", "GODEBUG=gctrace=0"}} {
 		t.Run(strings.Join(env, " "), func(t *testing.T) {
-			for _, limit := range []int{0, spareThreads + 8, 11} {
+			for _, limit := range []int{0, allThreads + jobsShare, fewThreads + 1} {
 				cmd := play(t, "threads", env...)
 				if limit > 0 {
 					procs := pidsCGroup(t, limit)
@@ -188,10 +188,6 @@ func TestThreadsAreConstant(t *testing.T) {
 					t.Fatalf("limit %d: %q", limit, got)
 				}
 				t.Logf("limit %d: %d threads before, %d after", limit, before, after)
-				if limit == 11 {
-					// Not all threads fit beside the jobs' share; to live is enough.
-					continue
-				}
 				if before != after {
 					t.Errorf("limit %d: %d threads, then %d", limit, before, after)
 				}

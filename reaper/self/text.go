@@ -2,6 +2,7 @@ package self
 
 import (
 	"os"
+	"runtime/debug"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -36,11 +37,23 @@ func (s *segment) writable() bool {
 	return flags[0]&segmentWritable != 0
 }
 
-// ReleaseText gives back the pages of the program's own code and constants. What runs
+// BootBegins makes the collector run less often than it usually does: reading the job
+// files and starting the jobs leaves much behind, and each collection while heap and
+// processes grow costs time and tables of its own, which it keeps.
+func BootBegins() { debug.SetGCPercent(bootPercent) }
+
+// BootEnds gives back what reading the files and starting everything took.
+func BootEnds() {
+	debug.SetGCPercent(gcPercent)
+	debug.FreeOSMemory()
+	releaseText()
+}
+
+// releaseText gives back the pages of the program's own code and constants. What runs
 // again comes back from the page cache, which is most of it after the start: what has read
 // and started everything is not needed again, and nor are the many pages that the kernel
 // maps around each.
-func ReleaseText() {
+func releaseText() {
 	for _, part := range text() {
 		_ = unix.Madvise(part, unix.MADV_DONTNEED)
 	}

@@ -6,37 +6,91 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 )
 
-// spareThreads is how many threads Threads makes: for the two processors, the
-// signal thread, the reaping thread, the writers of standard output and error, and
-// for blocking system calls that the scheduler replaces the caller's thread in.
-const spareThreads = 12
+// allThreads is how many threads there are to be: one each for the main loop, the reaper,
+// the reader and the two writers of output, the runtime's monitor, its poller and its thread
+// that makes threads, two for signals, two that run Go, and two for what comes and goes.
+// Under a storm of respawns, output and clients on a busy machine 11 were in use at once.
+const allThreads = 14
 
-// jobsShare is how many processes are left to the jobs where the container's limit
-// is so low that not all threads fit.
-const jobsShare = 4
+// Where the container's limit is so low that jobsShare processes would not be left to the
+// jobs beside all threads, fewThreads have to do: only one at a time then runs Go. The last
+// process of the limit is left alone, in case another thread is needed while they are made.
+const (
+	fewThreads = 12
+	jobsShare  = 4
+)
 
-// Threads makes all threads that will be needed and leaves them to the scheduler,
-// which reuses idle threads before it makes new ones and never ends them. A thread
-// that cannot be made later, under a pids limit, would be the end of the program;
-// for the same reason it makes fewer where the limit is near. It takes about as long
-// as starting a program, so it is for those who run jobs.
-func Threads() {
-	n := max(min(spareThreads, room()-jobsShare), 0)
-	begin, ready := make(chan struct{}), make(chan struct{})
-	for range n {
-		go func() {
-			runtime.LockOSThread()
-			ready <- struct{}{}
-			<-begin
-			runtime.UnlockOSThread()
-		}()
+// Threads begins to make all threads that will be needed, and returns a function that
+// waits for them. They are left to the scheduler, which reuses idle threads before it makes
+// new ones and never ends them. A thread that cannot be made later, under a pids limit,
+// would be the end of the program; where that limit is near it makes fewer. It takes about
+// as long as starting a program, so it is for those who run jobs.
+func Threads() (wait func()) {
+	all := make(chan struct{})
+	go func() {
+		begin, step := make(chan struct{}), make(chan struct{})
+		held, most := 0, mostThreads()
+		if most < allThreads+jobsShare {
+			runtime.GOMAXPROCS(1)
+		}
+		enough := min(max(most-jobsShare, fewThreads), most-1, allThreads)
+		for made() < enough {
+			// Each holds a thread until all are there, so that the next needs another.
+			go func() {
+				runtime.LockOSThread()
+				step <- struct{}{}
+				<-begin
+				runtime.UnlockOSThread()
+				step <- struct{}{}
+			}()
+			<-step
+			held++
+		}
+		close(begin)
+		for range held {
+			<-step
+		}
+		// Others may have asked for threads meanwhile, and the thread that makes them may
+		// not have come to it yet.
+		for tries := 0; tries < 1000 && running() < made(); tries++ {
+			time.Sleep(100 * time.Microsecond)
+		}
+		close(all)
+	}()
+	return func() { <-all }
+}
+
+// mostThreads is how many threads there may be, or more than will be wanted.
+func mostThreads() int {
+	for {
+		n := running()
+		// A thread that has come meanwhile would be missed.
+		if more := room(); n == running() {
+			return min(n, allThreads) + min(more, allThreads)
+		}
 	}
-	for range n {
-		<-ready
+}
+
+// made is how many threads the runtime has made or decided to make.
+func made() int {
+	n, _ := runtime.ThreadCreateProfile(nil)
+	return n
+}
+
+// running is how many threads there are; without /proc it cannot be told, and is taken
+// for enough.
+func running() int {
+	status, err := readFile("/proc/self/status")
+	_, after, ok := bytes.Cut(status, []byte("\nThreads:"))
+	if err != nil || !ok {
+		return math.MaxInt32
 	}
-	close(begin)
+	line, _, _ := bytes.Cut(after, []byte("\n"))
+	n, _ := number(line)
+	return n
 }
 
 // room is how many more processes and threads the control group allows (pids.max and
@@ -68,6 +122,11 @@ func readNumber(path string) (int, bool) {
 	if err != nil {
 		return 0, false
 	}
+	return number(b)
+}
+
+// number is what b says between white space.
+func number(b []byte) (int, bool) {
 	n, digits := 0, bytes.TrimSpace(b)
 	for _, c := range digits {
 		if c < '0' || c > '9' || n >= math.MaxInt32/10 {
