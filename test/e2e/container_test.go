@@ -11,51 +11,101 @@ import (
 // web is a service without a shell.
 const web = "start on filesystem\nexec sleep 1000\n"
 
-// TestExitPolicy is the table of when a container ends, as docker inspect has it.
+// TestExitPolicy is the table of when a container ends, as docker inspect has it. The
+// reason is the last line of the log, and what Kubernetes is told.
 func TestExitPolicy(t *testing.T) {
+	main := func(text string) map[string]string {
+		return map[string]string{"web.conf": web, "main.conf": "start on started web\n" + text + "\n"}
+	}
+	asks := func(words string) map[string]string { return main("task\nexec " + words) }
+	one := func(text string) map[string]string { return map[string]string{"a.conf": text + "\n"} }
 	for _, tt := range []struct {
 		name string
 		jobs map[string]string
 		args []string
 		want int
-		last string // in the last log line
+		why  string // in the last log line and the termination log
+		also string // in the termination log
 	}{
-		{name: "command ends", args: []string{"--", "sh", "-c", "exit 5"}, want: 5, last: "exit status 5",
-			jobs: map[string]string{"web.conf": web}},
-		{name: "essential job ends", want: 3, last: "exit status 3",
-			jobs: map[string]string{"web.conf": web, "main.conf": "start on started web\nessential\nexec sh -c 'exit 3'\n"}},
-		{name: "essential job is killed", want: 137, last: "exit status 137",
-			jobs: map[string]string{"web.conf": web, "main.conf": "start on started web\nessential\nexec sh -c 'kill -9 $$'\n"}},
-		{name: "essential job is not found", want: 127,
-			jobs: map[string]string{"web.conf": web, "main.conf": "start on started web\nessential\nexec /no/such/program\n"}},
-		{name: "essential job hits its limit", want: 6,
-			jobs: map[string]string{"web.conf": web, "main.conf": "start on started web\nessential\nrespawn\nrespawn limit 2 60\nexec sh -c 'exit 6'\n"}},
-		{name: "all ended well", want: 0,
-			jobs: map[string]string{"a.conf": "start on filesystem\ntask\nexec true\n"}},
-		{name: "a job failed", want: 21,
-			jobs: map[string]string{"a.conf": "start on filesystem\ntask\nexec sh -c 'exit 21'\n"}},
-		{name: "no job ever ran", want: 78,
-			jobs: map[string]string{"a.conf": "start on nosuchevent\nexec sleep 1000\n"}},
-		{name: "shutdown --exit-code", want: 17,
-			jobs: map[string]string{"web.conf": web, "end.conf": "start on started web\ntask\nexec shutdown --exit-code 17\n"}},
-		{name: "-e", args: []string{"-e", "21"}, want: 0,
-			jobs: map[string]string{"a.conf": "start on filesystem\ntask\nexec sh -c 'exit 21'\n"}},
-		{name: "telinit 0", want: 0,
-			jobs: map[string]string{"web.conf": web, "end.conf": "start on started web\ntask\nexec telinit 0\n"}},
-		{name: "strict", args: []string{"--strict"}, want: 78,
-			jobs: map[string]string{"web.conf": web, "bad.conf": "frobnicate\n"}},
-		{name: "nothing to run", want: 64,
-			jobs: map[string]string{}},
+		{name: "command ends", args: []string{"--", "sh", "-c", "exit 5"}, want: 5, jobs: main("exec sleep 1000"), why: "the command has ended: main exited with status 5"},
+		{name: "command is killed", args: []string{"--", "sh", "-c", "kill -9 $$"}, want: 137, jobs: main("exec sleep 1000"), why: "the command has ended: main killed by KILL signal"},
+		{name: "command is not found", args: []string{"--", "/no/such"}, want: 127, jobs: main("exec sleep 1000"), why: "the command has ended: main: cannot execute /no/such: no such file or directory"},
+		{name: "command is not executable", args: []string{"--", "/etc/passwd"}, want: 126, jobs: main("exec sleep 1000"), why: "the command has ended: main: cannot execute /etc/passwd: permission denied"},
+		{name: "no such command alone", args: []string{"--", "/no/such"}, want: 127, jobs: map[string]string{}, why: "cannot execute /no/such: no such file or directory"},
+		{name: "essential job ends", want: 3, jobs: main("essential\nexec sh -c 'echo last words; exit 3'"), why: "essential job main has ended: main exited with status 3", also: "\nlast words\n"},
+		{name: "essential job ends well", want: 0, jobs: main("essential\nexec true"), why: "essential job main has ended: "},
+		{name: "essential by option", args: []string{"--essential", "main"}, want: 4, jobs: main("exec sh -c 'exit 4'"), why: "essential job main has ended: main exited with status 4"},
+		{name: "essential job is killed", want: 137, jobs: main("essential\nexec sh -c 'kill -9 $$'"), why: "essential job main has ended: main killed by KILL signal"},
+		{name: "essential job is not found", want: 127, jobs: main("essential\nexec /no/such/program"), why: "essential job main has ended: main: cannot execute /no/such/program: no such file or directory"},
+		{name: "essential job is not executable", want: 126, jobs: main("essential\nexec /etc/passwd"), why: "essential job main has ended: main: cannot execute /etc/passwd: permission denied"},
+		{name: "essential job fails before its start", want: 1, jobs: main("essential\npre-start exec sh -c 'exit 9'\nexec sleep 1000"), why: "essential job main has ended: pre-start exited with status 9"},
+		{name: "essential job hits its limit", want: 6, jobs: main("essential\nrespawn\nrespawn limit 2 60\nexec sh -c 'exit 6'"), why: "essential job main has ended: "},
+		{name: "essential task fails", want: 8, jobs: main("essential\ntask\nexec sh -c 'exit 8'"), why: "essential job main has ended: main exited with status 8"},
+		{name: "all ended well", want: 0, jobs: one("start on filesystem\ntask\nexec true"), why: "nothing runs and nothing can start any more (--idle stay keeps the container up)"},
+		{name: "a job failed", want: 21, jobs: one("start on filesystem\ntask\nexec sh -c 'echo last words; exit 21'"), why: "nothing runs and nothing can start any more; a had failed", also: "\nlast words\n"},
+		{name: "no job ever ran", want: 78, jobs: one("start on nosuchevent\nexec sleep 1000"), why: "no job has run and none can start any more", also: "\na: never started: waits for nosuchevent\n"},
+		{name: "no job has a start on", want: 78, jobs: one("exec sleep 1000"), why: "no job has run and none can start any more (--idle stay keeps the container up)",
+			also: "\na: never started: has no start on, so only a command starts it\n"},
+		{name: "shutdown --exit-code", want: 17, jobs: asks("shutdown --exit-code 17"), why: "shutdown requested by main"},
+		{name: "shutdown now", want: 0, jobs: asks("shutdown now"), why: "shutdown requested by main"},
+		{name: "poweroff", want: 0, jobs: asks("poweroff"), why: "shutdown requested by main"},
+		{name: "halt", want: 0, jobs: asks("halt"), why: "shutdown requested by main"},
+		{name: "reboot", want: 0, jobs: asks("reboot"), why: "shutdown requested by main"},
+		{name: "telinit 0", want: 0, jobs: asks("telinit 0"), why: "runlevel 0"},
+		{name: "telinit 6", want: 0, jobs: asks("telinit 6"), why: "runlevel 6"},
+		{name: "runlevel emitted", want: 0, jobs: asks("initctl emit --no-wait runlevel RUNLEVEL=0"), why: "runlevel 0"},
+		{name: "-e", args: []string{"-e", "21"}, want: 0, jobs: one("start on filesystem\ntask\nexec sh -c 'exit 21'"), why: "a had failed"},
+		{name: "strict", args: []string{"--strict"}, want: 78, jobs: map[string]string{"web.conf": web, "bad.conf": "frobnicate\n"},
+			why: "a job file is broken and --strict is given: not starting", also: "\n/etc/init/bad.conf:1:1: Unknown stanza: frobnicate\n"},
+		{name: "nothing to run", want: 64, jobs: map[string]string{}, why: "nothing to run: no job file in /etc/init and no COMMAND"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := run(t, jobsImage(t), mount(t, tt.jobs), tt.args...)
+			file := filepath.Join(confdir(t, map[string]string{"log": ""}), "log")
+			c := run(t, jobsImage(t), mount(t, tt.jobs, "-v", file+":/dev/termination-log"), tt.args...)
 			if got := c.wait(); got != tt.want {
 				t.Errorf("status %d, want %d\n%s", got, tt.want, c.log())
 			}
-			lines := strings.Split(strings.TrimSpace(c.log()), "\n")
-			if last := lines[len(lines)-1]; !strings.Contains(last, tt.last) {
-				t.Errorf("last line %q, want it to have %q\n%s", last, tt.last, c.log())
+			_, log := c.logs()
+			lines := strings.Split(strings.TrimSpace(log), "\n")
+			last := strings.TrimPrefix(lines[len(lines)-1], "tend | ")
+			if !strings.Contains(last, tt.why) {
+				t.Errorf("the last line is %q, want it to have %q\n%s", last, tt.why, log)
+			}
+			if strings.HasPrefix(last, "stopped in ") && !strings.Contains(last, fmt.Sprintf(" s, exit status %d", tt.want)) {
+				t.Errorf("the last line is %q, want it to tell the exit status %d", last, tt.want)
+			}
+			message, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first := firstLine(string(message)); first != last {
+				t.Errorf("the termination log begins with %q, want the log's last line %q", first, last)
+			}
+			if !strings.Contains(string(message), tt.also) {
+				t.Errorf("the termination log is %q, want it to have %q", message, tt.also)
+			}
+		})
+	}
+}
+
+// TestStopStatus: after docker stop the status is COMMAND's, whatever the jobs needed.
+func TestStopStatus(t *testing.T) {
+	for _, tt := range []struct {
+		name, command, job string
+		want               int
+	}{
+		{"a command that handles TERM", "trap 'exit 42' TERM; echo ready; while :; do sleep 0.1; done", "exec sleep 1000", 42},
+		{"a command that does not", "echo ready; exec sleep 1000", "exec sleep 1000", 143},
+		{"a command that ignores it", "trap '' TERM; echo ready; while :; do sleep 0.1; done", "exec sleep 1000", 137},
+		{"a job that has to be killed", "trap 'exit 42' TERM; echo ready; while :; do sleep 0.1; done", "kill timeout 1\nscript\ntrap '' TERM\nwhile :; do sleep 0.1; done\nend script", 42},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := run(t, jobsImage(t), mount(t, map[string]string{"job.conf": "start on filesystem\n" + tt.job + "\n"}), "--", "sh", "-c", tt.command)
+			c.logHas("ready")
+			if got := c.stop(); got != tt.want {
+				t.Errorf("status %d, want %d\n%s", got, tt.want, c.log())
 			}
 		})
 	}
@@ -78,7 +128,7 @@ func TestTerminationLog(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(confdir(t, map[string]string{"log": ""}), "log")
 	c := run(t, jobsImage(t), mount(t, map[string]string{
-		"main.conf": "start on filesystem\nessential\nscript\necho last words\nexit 9\nend script\n",
+		"main.conf": "start on filesystem\nessential\nscript\nfor i in 1 2 3 4 5 6 7 8 9; do printf '%01000d\\n' $i; done\necho last words\nexit 9\nend script\n",
 	}, "-v", file+":/dev/termination-log"))
 	if status := c.wait(); status != 9 {
 		t.Errorf("status %d, want 9\n%s", status, c.log())
@@ -92,110 +142,54 @@ func TestTerminationLog(t *testing.T) {
 			t.Errorf("the termination log is %q, want it to have %q", text, want)
 		}
 	}
-	if len(text) > 4096 {
-		t.Errorf("the termination log has %d bytes, Kubernetes keeps 4096", len(text))
+	if len(text) != 4096 {
+		t.Errorf("the termination log has %d bytes, want the 4096 that Kubernetes keeps", len(text))
 	}
 }
 
-// seccomp is a profile that refuses some system calls and allows all others.
-func seccomp(t *testing.T, rules string) string {
-	t.Helper()
-	path := filepath.Join(confdir(t, nil), "seccomp.json")
-	text := fmt.Sprintf(`{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [%s]}`, rules)
-	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	return "seccomp=" + path
-}
-
-// TestNeverRefuses runs a few jobs wherever a container may find itself. The jobs
-// run in each place; what is lost there is said in the log and is no crash.
-func TestNeverRefuses(t *testing.T) {
-	deny := func(call, more string) string {
-		return seccomp(t, fmt.Sprintf(`{"names": [%q], "action": "SCMP_ACT_ERRNO", "errnoRet": 1%s}`, call, more))
-	}
-	noSubreaper := deny("prctl", `, "args": [{"index": 0, "value": 36, "op": "SCMP_CMP_EQ"}]`)
-	jobs := map[string]string{
-		"direct.conf": "start on filesystem\nexec sleep 1000\n",
-		"script.conf": "start on started direct\nscript\necho from a script\nexec sleep 1000\nend script\n",
-		"fork.conf":   "start on filesystem\nexpect fork\nscript\nsleep 1000 &\nexit 0\nend script\n",
-		"crash.conf":  "start on filesystem\nrespawn\nscript\nsleep 0.3\nexit 1\nend script\n",
-	}
-	for _, tt := range []struct {
-		name    string
-		options []string
-	}{
-		{"default", nil},
-		{"init", []string{"--init"}},
-		{"the host's processes", []string{"--pid", "host"}},
-		{"another user", []string{"--user", "12345"}},
-		{"read-only", []string{"--read-only"}},
-		{"no capabilities", []string{"--cap-drop", "ALL"}},
-		{"no new privileges", []string{"--security-opt", "no-new-privileges"}},
-		{"few processes", []string{"--pids-limit", "30"}},
-		{"little memory", []string{"--memory", "16m"}},
-		{"no network", []string{"--network", "none"}},
-		{"a terminal", []string{"-t"}},
-		{"an open standard input", []string{"-i"}},
-		{"both", []string{"-it"}},
-		{"ptrace denied", []string{"--security-opt", deny("ptrace", "")}},
-		{"subreaper denied", []string{"--security-opt", noSubreaper}},
-		{"close_range denied", []string{"--security-opt", deny("close_range", "")}},
-		{"pidfd denied", []string{"--security-opt", deny("pidfd_open", "")}},
-		{"all at once", []string{"--init", "--user", "12345", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges",
-			"--pids-limit", "40", "--memory", "16m", "--network", "none"}},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			c := run(t, jobsImage(t), mount(t, jobs, tt.options...))
-			c.runs(true)
-		})
-	}
-	// Where a daemon cannot be found, its job ends when it has left; the log says why.
-	t.Run("hidden proc", func(t *testing.T) {
-		t.Parallel()
-		c := run(t, jobsImage(t), mount(t, jobs, "--cap-add", "SYS_ADMIN", "--security-opt", "seccomp=unconfined",
-			"--security-opt", "apparmor=unconfined", "--entrypoint", "sh"), "-c", "mount -t tmpfs -o ro none /proc && exec /sbin/tend")
-		c.logHas("cannot list processes")
-		c.runs(false)
-	})
-	t.Run("subreaper denied to another process than PID 1", func(t *testing.T) {
-		t.Parallel()
-		c := run(t, jobsImage(t), mount(t, jobs, "--init", "--security-opt", noSubreaper))
-		c.logHas("cannot become the parent of orphans")
-		c.runs(false)
-	})
-	t.Run("scratch without a shell", func(t *testing.T) {
-		t.Parallel()
-		c := run(t, exampleImage(t, "tini"), mount(t, map[string]string{
-			"direct.conf": "start on filesystem\nexec /server\n",
-			"script.conf": "start on filesystem\nscript\necho never\nend script\n",
-		}, "--entrypoint", "/sbin/tend"))
-		c.logHas("direct: started")
-		c.logHas("/bin/sh")
-		c.answers(8080, "/", "hello")
-		if status := c.stop(); status != 0 {
-			t.Errorf("status %d after docker stop, want 0\n%s", status, c.log())
-		}
-	})
-}
-
-// runs checks that the jobs of TestNeverRefuses run, and stop. A daemon can only be
-// followed where it becomes a child of tend's that can be seen.
-func (c *container) runs(follows bool) {
-	c.t.Helper()
-	c.logHas("direct: started")
-	c.logHas("script | from a script")
-	if follows {
-		c.logHas("fork: started")
-	}
-	c.logHas("respawning")
+// TestScratchWithJobs: FROM scratch, without a shell, jobs that need none run, and one
+// line says why the other does not.
+func TestScratchWithJobs(t *testing.T) {
+	t.Parallel()
+	c := run(t, exampleImage(t, "tini"), mount(t, map[string]string{
+		"direct.conf": "start on filesystem\nexec /server\n",
+		"script.conf": "start on started direct\nscript\necho never\nend script\n",
+	}, "--entrypoint", "/sbin/tend"))
+	c.answers(8080, "/", "hello")
+	c.logHas("script: ")
 	if status := c.stop(); status != 0 {
-		c.t.Errorf("status %d after docker stop, want 0\n%s", status, c.log())
+		t.Errorf("status %d after docker stop, want 0\n%s", status, c.log())
 	}
-	for _, bad := range []string{"panic", "goroutine ", "runtime error"} {
-		if strings.Contains(c.log(), bad) {
-			c.t.Errorf("the log has %q\n%s", bad, c.log())
+	inOrder(t, c.log(), "direct: started", "script: failed to start: main: cannot execute /bin/sh: no such file or directory", "stopping: ")
+}
+
+// TestSharedMemory: containers that share /dev/shm, as those of a pod do, and have no other
+// place for their sockets are not taken for one another.
+func TestSharedMemory(t *testing.T) {
+	t.Parallel()
+	var first *container
+	var all []*container
+	for i := range 3 {
+		ipc := "shareable"
+		if first != nil {
+			ipc = "container:" + first.name
+		}
+		name := fmt.Sprintf("job%d", i)
+		c := run(t, jobsImage(t), mount(t, map[string]string{name + ".conf": web}, "--read-only", "--ipc", ipc))
+		c.logHas(name + ": started")
+		if first == nil {
+			first = c
+		}
+		all = append(all, c)
+	}
+	for i, c := range all {
+		if out, _ := c.exec("initctl", "list"); !strings.HasPrefix(out, fmt.Sprintf("job%d start/running", i)) {
+			t.Errorf("container %d lists %q", i, out)
+		}
+	}
+	for i, c := range all {
+		if status := c.stop(); status != 0 {
+			t.Errorf("status %d of container %d after docker stop, want 0\n%s", status, i, c.log())
 		}
 	}
 }

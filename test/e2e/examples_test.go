@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -49,7 +50,13 @@ func TestDatabase(t *testing.T) {
 	if status := c.stop(); status != 0 {
 		t.Errorf("status %d after docker stop, want 0\n%s", status, c.log())
 	}
-	inOrder(t, c.log(), "closing after", "received fast shutdown request", "database system is shut down")
+	// Of one stream: Docker reads stdout and stderr side by side.
+	stdout, stderr := c.logs()
+	inOrder(t, stderr, "app: stopped", "received fast shutdown request", "database system is shut down")
+	// It has asked the database for the number.
+	if !regexp.MustCompile(`closing after [1-9]`).MatchString(stdout) {
+		t.Errorf("the application has not closed\n%s", stdout)
+	}
 	if _, after, _ := strings.Cut(c.log(), "stopping: "); strings.Contains(after, "KILL") {
 		t.Errorf("something was killed\n%s", c.log())
 	}

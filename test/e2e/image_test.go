@@ -66,8 +66,11 @@ func TestDemo(t *testing.T) {
 	if status := c.wait(); status != 0 {
 		t.Errorf("status %d, want 0\n%s", status, c.log())
 	}
-	inOrder(t, c.log(), "database | accepting connections", "migrate  | done", "web      | listening", "respawning",
-		"web      | listening", "tour     | docker stop", "web      | last request answered", "database | checkpoint written", "exit status 0")
+	// Docker reads stdout and stderr side by side.
+	stdout, stderr := c.logs()
+	inOrder(t, stdout, "database | accepting connections", "migrate  | done", "web      | listening",
+		"web      | listening", "tour     | docker stop", "web      | last request answered", "database | checkpoint written")
+	inOrder(t, stderr, "respawning", "exit status 0")
 }
 
 // inOrder checks that texts come in this order.

@@ -83,10 +83,24 @@ var mix = map[string]string{
 	"notify":  "start on go\nstop on away\nexpect notify\nstart timeout 1\nexec sleep 1000\n",
 }
 
-// Ten thousand starts and stops leave nothing behind.
+// Ten thousand starts and stops leave nothing behind. The program is built with a
+// command that prints what cannot be seen from outside.
 func TestNothingLeaks(t *testing.T) {
 	n := rounds(1000)
-	ct := start(t, config{jobs: mix, args: []string{"-q"}})
+	program := broken(t, map[string][2]string{
+		"docker/handle.go": {"case control.CmdUsage:\n", "s.figures()\n"},
+		"docker/lookup.go": {"const headSize = 4096\n", `
+func (s *Supervisor) figures() {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	_, due := s.m.Deadline()
+	println("figures:", runtime.NumGoroutine(), len(s.timers.list)+bit(due),
+		len(s.procs)+len(s.runs)+len(s.held)+len(s.inStage)+len(s.requests)+s.reaper.Children(), m.HeapAlloc)
+}
+`},
+	})
+	ct := start(t, config{jobs: mix, args: []string{"-q"}, program: program})
 	ct.running("anchor")
 	round := func() {
 		ct.ctl("emit", "--no-wait", "go", "N=1")
@@ -101,7 +115,7 @@ func TestNothingLeaks(t *testing.T) {
 	for range 25 {
 		round()
 	}
-	type use struct{ threads, descriptors, memory int }
+	type use struct{ threads, descriptors, goroutines, timers, entries, heap, memory int }
 	look := func() (u use) {
 		// Answers to clients are still being closed.
 		fds, since := ct.descriptors(), time.Now()
@@ -117,6 +131,13 @@ func TestNothingLeaks(t *testing.T) {
 			fmt.Sscanf(line, "RssAnon: %d", &u.memory)
 		}
 		u.threads, u.descriptors = ct.threads(), fds
+		seen := len(ct.out.String())
+		ct.ctl("usage", "anchor")
+		ct.eventually("figures", func() bool {
+			_, line, _ := strings.Cut(ct.out.String()[seen:], "figures: ")
+			got, _ := fmt.Sscanf(line, "%d %d %d %d\n", &u.goroutines, &u.timers, &u.entries, &u.heap)
+			return got == 4
+		})
 		return u
 	}
 	before := look()
@@ -124,12 +145,18 @@ func TestNothingLeaks(t *testing.T) {
 		round()
 	}
 	after := look()
-	t.Logf("after %d rounds of %d jobs: threads %d to %d, descriptors %d to %d, anonymous memory %d to %d kB",
-		n, len(mix)-1, before.threads, after.threads, before.descriptors, after.descriptors, before.memory, after.memory)
-	if after.threads > before.threads || after.descriptors > before.descriptors {
+	t.Logf("after %d rounds of %d jobs: threads %d to %d, descriptors %d to %d, goroutines %d to %d, timers %d to %d, entries of tables %d to %d, heap in use %d to %d bytes, anonymous memory %d to %d kB",
+		n, len(mix)-1, before.threads, after.threads, before.descriptors, after.descriptors, before.goroutines, after.goroutines,
+		before.timers, after.timers, before.entries, after.entries, before.heap, after.heap, before.memory, after.memory)
+	if after.threads > before.threads || after.descriptors > before.descriptors || after.goroutines > before.goroutines ||
+		after.timers > before.timers || after.entries > before.entries {
 		t.Errorf("%+v has become %+v", before, after)
 	}
-	if after.memory > before.memory+2048 {
+	if after.heap > before.heap+64<<10 {
+		t.Errorf("%d bytes of heap have become %d", before.heap, after.heap)
+	}
+	// Go's collector lets a heap grow to 4 MB before it begins.
+	if after.memory > before.memory+4096 {
 		t.Errorf("%d kB of memory have become %d", before.memory, after.memory)
 	}
 	ct.wantStop()

@@ -3,12 +3,17 @@ package fault
 import (
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"tend/test/need"
 )
 
 // service is a job that runs until it is stopped.
@@ -49,10 +54,80 @@ func TestPidsLimit(t *testing.T) {
 	limit(t, group, 20)
 	ct.running("late")
 	ct.running("staged")
-	if got := ct.threads(); got > before {
+	if got := ct.threads(); got != before {
 		t.Errorf("%d threads, want %d as before", got, before)
 	}
 	ct.wantStop()
+}
+
+// injected makes every fork of tend fail with an error, as the kernel does without
+// memory, until stop is called. A thread that tend would make would fail as well.
+func (ct *container) injected(errno string) (stop func()) {
+	ct.t.Helper()
+	need.Program(ct.t, "strace")
+	const calls = "clone,clone3,fork,vfork"
+	var says output
+	cmd := exec.Command("strace", "-f", "-p", strconv.Itoa(ct.pid), "-e", "trace="+calls, "-e", "inject="+calls+":error="+errno)
+	cmd.Stderr = &says
+	must(ct.t, cmd.Start())
+	ct.eventually("strace at each thread", func() bool {
+		tracers, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", ct.pid))
+		n := 0
+		for _, file := range tracers {
+			if text, _ := os.ReadFile(file); strings.Contains(string(text), fmt.Sprintf("\nTracerPid:\t%d\n", cmd.Process.Pid)) {
+				n++
+			}
+		}
+		return n == len(tracers)
+	})
+	return func() {
+		ct.t.Helper()
+		must(ct.t, cmd.Process.Signal(unix.SIGTERM))
+		_ = cmd.Wait()
+		if !strings.Contains(says.String(), errno) {
+			ct.t.Errorf("nothing has failed with %s:\n%s", errno, &says)
+		}
+	}
+}
+
+// Without memory for a fork a start is tried again, whatever kind it is of, nothing
+// that runs is given up, and control answers.
+func TestNoMemoryForFork(t *testing.T) {
+	ct := start(t, config{env: hostile, args: []string{"--idle", "stay"}, jobs: map[string]string{
+		"first": service, "comes-back": "start on startup\nrespawn\nexec sleep 1000\n",
+		"late": "exec sleep 1000\n", "staged": "umask 077\nexec sleep 1000\n", "hooked": "pre-start exec true\nexec sleep 1000\n",
+		"never": "exec sleep 1000\n",
+	}})
+	first, old := ct.running("first"), ct.running("comes-back")
+	before := ct.threads()
+	stop := ct.injected("ENOMEM")
+	for _, job := range []string{"late", "staged", "hooked", "never"} {
+		ct.ctl("start", "--no-wait", job)
+	}
+	ct.inside("kill", "-KILL", strconv.Itoa(old))
+	for _, says := range []string{"late: cannot start main", "staged: cannot start main", "hooked: cannot start pre-start", "comes-back: cannot start main"} {
+		ct.says(says)
+	}
+	ct.says("cannot allocate memory")
+	// A stop does not wait for memory.
+	ct.ctl("stop", "never")
+	ct.waiting("never")
+	stop()
+	for _, job := range []string{"late", "staged", "hooked", "comes-back"} {
+		ct.running(job)
+	}
+	if got := ct.main("first"); got != first {
+		t.Errorf("the first job has process %d, want %d", got, first)
+	}
+	if got := ct.threads(); got != before {
+		t.Errorf("%d threads, want %d as before", got, before)
+	}
+	// Nor does the end.
+	stop = ct.injected("ENOMEM")
+	ct.ctl("start", "--no-wait", "never")
+	ct.says("never: cannot start main")
+	ct.wantStop()
+	stop()
 }
 
 // A start that waits for a pid is overtaken by a stop, and nothing is started by it
@@ -107,6 +182,7 @@ func TestFreezeInKillTimeout(t *testing.T) {
 	<-time.After(2 * time.Second)
 	ct.ctl("stop", "--no-wait", "slow")
 	ct.file("termed")
+	before := ct.threads()
 	set(t, group, "freezer.state", "FROZEN")
 	frozen := 8 * time.Second
 	if !testing.Short() {
@@ -117,6 +193,9 @@ func TestFreezeInKillTimeout(t *testing.T) {
 	ct.waiting("slow")
 	if _, err := os.Stat(ct.path("clean")); err != nil {
 		t.Errorf("the job was not left the rest of its time: %v\n%s", err, &ct.out)
+	}
+	if got := ct.threads(); got != before {
+		t.Errorf("%d threads, want %d as before", got, before)
 	}
 	ct.wantStop()
 }
@@ -140,7 +219,7 @@ func TestUndyingProcess(t *testing.T) {
 	ct.signal(unix.SIGTERM)
 	ct.says("stopped in")
 	log := ct.out.String()
-	if !strings.Contains(log, "survived KILL: state ") && !strings.Contains(log, "does not end after KILL") {
+	if !strings.Contains(log, "survived KILL: state D in ") && !strings.Contains(log, "does not end after KILL; going on without it (state D in ") {
 		t.Errorf("the survivor is not named\n%s", log)
 	}
 	// PID 1 waits in the kernel for the frozen one.
@@ -150,17 +229,76 @@ func TestUndyingProcess(t *testing.T) {
 	}
 }
 
+// A process of a job that is stopped and does not end after KILL is named, with what it
+// is doing, and the stop is answered.
+func TestStopOfUndyingProcess(t *testing.T) {
+	group := cgroup(t, "freezer")
+	ct := start(t, config{jobs: map[string]string{
+		"main":  "start on startup\nkill timeout 0\nexec sleep 1000\n",
+		"left":  "start on startup\nkill timeout 1\nscript\nsetsid sleep 2000 &\nexec sleep 1000\nend script\n",
+		"other": service,
+	}})
+	main, other := ct.running("main"), ct.running("other")
+	ct.running("left")
+	frozen := 0
+	ct.eventually("both processes", func() bool {
+		frozen = 0
+		for _, pid := range below(ct.pid) {
+			env, _ := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid))
+			line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+			if strings.Contains(string(env), "UPSTART_JOB=main") || string(line) == "sleep\x002000\x00" {
+				set(t, group, "cgroup.procs", pid)
+				frozen++
+			}
+		}
+		return frozen == 2
+	})
+	set(t, group, "freezer.state", "FROZEN")
+	t.Cleanup(func() { set(t, group, "freezer.state", "THAWED") })
+	for _, job := range []string{"main", "left"} {
+		ct.ctl("stop", job)
+		ct.waiting(job)
+	}
+	for _, want := range []string{
+		fmt.Sprintf("main: main process \\(%d\\) does not end after KILL; going on without it \\(state D in \\w+\\)", main),
+		"left: processes that the job has left do not end after KILL; going on without them, sleep \\(\\d+\\) in state D in \\w+",
+	} {
+		if !regexp.MustCompile(want).MatchString(ct.out.String()) {
+			t.Errorf("the log does not say %q\n%s", want, &ct.out)
+		}
+	}
+	set(t, group, "freezer.state", "THAWED")
+	ct.eventually("their end", func() bool { return len(children(ct.pid)) == 1 })
+	if got := ct.main("other"); got != other {
+		t.Errorf("the other job has process %d, want %d", got, other)
+	}
+	ct.wantStop()
+}
+
+// below lists the descendants of a process, as the test sees them.
+func below(pid int) (pids []int) {
+	for _, child := range children(pid) {
+		pids = append(append(pids, child), below(child)...)
+	}
+	return pids
+}
+
 // Whatever is missing, jobs run, a stop is answered, and so is the end.
 func TestMissingSurroundings(t *testing.T) {
 	for _, tt := range []struct {
 		name, before, redir string
 		args                []string
+		says                string // what is lost, if anything
 	}{
-		{name: "no proc", before: "umount -l /proc; mount -t tmpfs none /proc"},
-		{name: "hidden proc", before: "mount -o remount,hidepid=2 /proc"},
-		{name: "read-only log directory", before: "mkdir @T@/log; mount -t tmpfs -o ro none @T@/log", args: []string{"--logdir", "@T@/log"}},
-		{name: "full log directory", before: "mkdir @T@/log; mount -t tmpfs -o size=4k none @T@/log; yes >@T@/log/fill || :", args: []string{"--logdir", "@T@/log"}},
-		{name: "no null device", before: "mount -t tmpfs none /dev"},
+		{name: "no proc", before: "umount -l /proc; mount -t tmpfs none /proc",
+			says: "cannot list processes: read /proc/self: no such file or directory; what jobs leave behind is not found, so it is not stopped with its job"},
+		// Root is shown all but what it may not trace.
+		{name: "hidden proc", before: "mount -o remount,hidepid=2 /proc\nset -- setpriv --bounding-set=-sys_ptrace --inh-caps=-sys_ptrace \"$@\""},
+		{name: "read-only log directory", before: "mkdir @T@/log; mount -t tmpfs -o ro none @T@/log", args: []string{"--logdir", "@T@/log"},
+			says: "noisy: cannot write to log file /run/t/log/noisy.log: read-only file system"},
+		{name: "full log directory", before: "mkdir @T@/log; mount -t tmpfs -o size=4k none @T@/log; yes >@T@/log/fill || :", args: []string{"--logdir", "@T@/log"},
+			says: "noisy: cannot write to log file /run/t/log/noisy.log: no space left on device"},
+		{name: "no null device", before: "mount -t tmpfs none /dev", says: "/dev/null: no such file or directory; a pipe stands in for it"},
 		{name: "closed stdout and stderr", redir: ">&- 2>&-"},
 		{name: "all closed", redir: "<&- >&- 2>&-"},
 		{name: "full stdout", redir: ">/dev/full 2>&1"},
@@ -171,6 +309,7 @@ func TestMissingSurroundings(t *testing.T) {
 			c := config{before: tt.before, redir: tt.redir, jobs: map[string]string{
 				"web":   "start on startup\nrespawn\nexec sleep 1000\n",
 				"noisy": "start on startup\nexec yes\n",
+				"other": "start on startup\nrespawn\nsetuid nobody\nexec sleep 1000\n",
 				"hooks": "start on startup\nkill timeout 1\npre-start script\n:\nend script\nscript\nsleep 1000\nend script\npost-stop exec true\n",
 			}}
 			for _, a := range tt.args {
@@ -179,19 +318,23 @@ func TestMissingSurroundings(t *testing.T) {
 			c.before = strings.ReplaceAll(c.before, "@T@/log", "/run/t/log")
 			c.before = strings.ReplaceAll(c.before, "mkdir /run", "mkdir -p /run")
 			ct := start(t, c)
-			before := 0
-			ct.eventually("jobs", func() bool { before = ct.threads(); return len(children(ct.pid)) >= 2 })
+			ct.eventually("jobs", func() bool { return len(children(ct.pid)) >= 2 })
+			before := ct.threads()
 			for range 3 {
 				for _, pid := range children(ct.pid) {
 					_ = unix.Kill(pid, unix.SIGKILL)
 				}
 				ct.eventually("a respawned job", func() bool { return len(children(ct.pid)) >= 1 })
 			}
-			if got := ct.threads(); got > before+1 {
+			if got := ct.threads(); got != before {
 				t.Errorf("%d threads, want %d as before", got, before)
 			}
+			ct.says(tt.says)
 			if got := ct.stop(); got != 0 {
 				t.Errorf("status %d, want 0\n%s", got, &ct.out)
+			}
+			if n := strings.Count(ct.out.String(), tt.says); tt.says != "" && n != 1 {
+				t.Errorf("%q is said %d times, want once\n%s", tt.says, n, &ct.out)
 			}
 			ct.unhurt()
 		})

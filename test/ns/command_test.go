@@ -163,7 +163,7 @@ func TestTiniSwitches(t *testing.T) {
 		}
 	})
 	// A shell that ignores USR1 itself, in a group with one that does not.
-	group := `trap "" USR1; env ` + helperVar + `=signals ` + self() + ` & echo up; wait; wait`
+	group := `trap : USR2; env ` + helperVar + `=signals ` + self() + ` & echo up; wait; wait`
 	for _, tt := range []struct {
 		name string
 		args []string
@@ -270,4 +270,77 @@ func TestDescriptorsReachTheCommand(t *testing.T) {
 	if got := ct.wait(); got != 0 || ct.out.String() != string(want) {
 		t.Errorf("the command has %swithout tend it has %s", &ct.out, want)
 	}
+}
+
+// TestCommandWaits: COMMAND beside jobs starts when the services are up and the tasks
+// through. Those that have failed or wait for another event do not count. Whom it waits
+// for is said.
+func TestCommandWaits(t *testing.T) {
+	until := "while [ ! -e @T@/go ]; do sleep 0.05; done\n"
+	jobs := map[string]string{
+		"slow.conf":  "start on startup\npre-start script\n" + until + "end script\nexec sleep 1000\n",
+		"task.conf":  "start on startup\ntask\nscript\n" + until + "end script\n",
+		"bad.conf":   "start on startup\nexec /no/such/program\n",
+		"other.conf": "start on startup and nosuchevent\nexec sleep 1000\n",
+		"up.conf":    service,
+	}
+	t.Run("for all", func(t *testing.T) {
+		ct := start(t, config{jobs: jobs, args: []string{"--", "sh", "-c", "echo started; exit 7"}})
+		ct.errHas("command: waits for slow (pre-start), task (running)\n")
+		if strings.Contains(ct.out.String(), "started") {
+			t.Errorf("the command has not waited\n%s", ct.dump())
+		}
+		if err := os.WriteFile(filepath.Join(ct.dir, "go"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if got := ct.wait(); got != 7 || !strings.Contains(ct.out.String(), "started\n") {
+			t.Errorf("status %d, want 7\n%s", got, ct.dump())
+		}
+		_, before, _ := strings.Cut(ct.err.String(), "waits for")
+		if i, j := strings.Index(before, "slow: started"), strings.Index(before, "command: started"); i < 0 || j < i {
+			t.Errorf("the command was started before slow\n%s", ct.dump())
+		}
+	})
+	t.Run("for a time", func(t *testing.T) {
+		ct := start(t, config{jobs: jobs, args: []string{"--command-wait", "0.3", "--stop-timeout", "2", "--", "sh", "-c", "echo started; exit 7"}})
+		if got := ct.wait(); got != 7 || !strings.Contains(ct.out.String(), "started\n") {
+			t.Errorf("status %d, want 7\n%s", got, ct.dump())
+		}
+		if want := "command: starts after 0.30 s although these are not up: slow (pre-start), task (running)\n"; !strings.Contains(ct.err.String(), want) {
+			t.Errorf("stderr does not say %q\n%s", want, ct.dump())
+		}
+	})
+}
+
+// TestMissingDirectory: a directory of job files that was asked for and is not there is
+// said, though the command runs.
+func TestMissingDirectory(t *testing.T) {
+	for _, option := range []string{"--confdir", "--append-confdir", "--prepend-confdir"} {
+		ct := start(t, config{args: []string{option, "/no/such", "--", "sh", "-c", "exit 3"}})
+		if got := ct.wait(); got != 3 || ct.err.String() != "tend | no job files are read from /no/such: no such file or directory\n" {
+			t.Errorf("%s: status %d, want 3 and one warning\n%s", option, got, ct.dump())
+		}
+	}
+}
+
+// TestTiniSwitchesBesideJobs: those that are not about the command alone hold there too.
+func TestTiniSwitchesBesideJobs(t *testing.T) {
+	t.Run("-w", func(t *testing.T) {
+		ct := start(t, config{args: []string{"-w"}, jobs: map[string]string{
+			"web.conf": service, "leave.conf": "start on startup\ntask\nexec sh -c '(sleep 0.2 &); exit 0'\n",
+		}})
+		ct.errHas("reaped 1 orphan\n")
+	})
+	t.Run("-p", func(t *testing.T) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ct := start(t, config{args: []string{"-p", "TERM"}, jobs: map[string]string{"web.conf": service}, shared: true,
+			prefix: []string{"/bin/sh", "-c", `"$@" & read line`, "sh"}, stdin: r})
+		r.Close()
+		ct.errHas("web: started")
+		w.Close()
+		ct.errHas("stopping: TERM received")
+	})
 }

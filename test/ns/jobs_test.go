@@ -389,3 +389,26 @@ func TestEnvironmentReachesTheJobs(t *testing.T) {
 	}
 	ct.stop()
 }
+
+// TestDescriptorsStayWithTend: what the container was started with above 2 is not passed
+// on to jobs, however they are started.
+func TestDescriptorsStayWithTend(t *testing.T) {
+	file, err := os.Create(filepath.Join(t.TempDir(), "inherited"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	const list = "ls -l /proc/self/fd"
+	ct := start(t, config{files: []*os.File{file, file, file}, jobs: map[string]string{
+		"direct.conf": "start on startup\ntask\nexec " + list + "\n",
+		"staged.conf": "start on startup\ntask\numask 077\nlimit core 0 0\nexec " + list + "\n",
+		"script.conf": "start on startup\ntask\nscript\n" + list + "\nend script\n",
+		"output.conf": "start on startup\ntask\nconsole output\nexec " + list + "\n",
+	}})
+	if got := ct.wait(); got != 0 {
+		t.Errorf("status %d, want 0\n%s", got, ct.dump())
+	}
+	if out := ct.out.String(); strings.Count(out, " 2 -> ") != 4 || strings.Contains(out, file.Name()) {
+		t.Errorf("jobs have what tend has inherited\n%s", out)
+	}
+}

@@ -35,35 +35,113 @@ func withTend(t *testing.T, jobs map[string]string) map[string]string {
 // cut short by the total deadline.
 const forever = "kill timeout 100000\n"
 
-// TestStubbornJobs: whatever a job does, the stop ends inside the total deadline,
-// and the log names the job.
+// TestStubbornJobs: whatever a job does, the stop ends inside the total deadline with
+// nothing left, and the log names the job, what had to be killed and how long it took.
+// Every other one is in no namespace of its own, so that what is left can be seen.
 func TestStubbornJobs(t *testing.T) {
-	for _, tt := range []struct {
-		name, job, log string
+	const loop = "while :; do sleep 0.1; done\n"
+	for i, tt := range []struct {
+		name, job, killed string // killed: the process that the log names; empty: nothing that is the job's own
 	}{
-		{"ignores TERM", forever + "script\ntrap '' TERM\necho up >@T@/up\nwhile :; do sleep 0.1; done\nend script\n", "job"},
-		{"hangs in pre-stop", "pre-stop exec sleep 100000\nscript\necho up >@T@/up\nexec sleep 1000\nend script\n", "job"},
-		{"hangs in post-stop", "post-stop exec sleep 100000\nscript\necho up >@T@/up\nexec sleep 1000\nend script\n", "job"},
-		{"has children that ignore TERM", forever + "script\nsetsid sh -c 'trap \"\" TERM; while :; do sleep 0.1; done' &\necho up >@T@/up\nexec sleep 1000\nend script\n", ""},
-		{"forks while it is killed", forever + "script\ntrap '' TERM\necho up >@T@/up\nwhile :; do sleep 0.01 & wait; done\nend script\n", "job"},
-		{"hangs in pre-start", "pre-start script\ntrap '' TERM\necho up >@T@/up\nwhile :; do sleep 0.1; done\nend script\nexec sleep 1000\n", "job"},
-		{"hangs in post-start", "post-start script\ntrap '' TERM\necho up >@T@/up\nwhile :; do sleep 0.1; done\nend script\nexec sleep 1000\n", "job"},
+		{"ignores TERM", forever + "script\ntrap '' TERM\necho up >@T@/up\n" + loop + "end script\n", "main"},
+		{"ignores TERM, in the open", forever + "script\ntrap '' TERM\necho up >@T@/up\n" + loop + "end script\n", "main"},
+		{"hangs in pre-stop", "pre-stop script\ntrap '' TERM\n" + loop + "end script\nscript\necho up >@T@/up\nexec sleep 1000\nend script\n", "pre-stop"},
+		{"hangs in post-stop", "post-stop script\ntrap '' TERM\n" + loop + "end script\nscript\necho up >@T@/up\nexec sleep 1000\nend script\n", "post-stop"},
+		{"has children that ignore TERM", forever + "script\nsetsid sh -c 'trap \"\" TERM; echo up >@T@/up; while :; do sleep 0.1; done' &\nexec sleep 1000\nend script\n", ""},
+		{"has such children, in the open", forever + "script\nsetsid sh -c 'trap \"\" TERM; echo up >@T@/up; while :; do sleep 0.1; done' &\nexec sleep 1000\nend script\n", ""},
+		{"forks while it is killed", forever + "script\ntrap '' TERM\necho up >@T@/up\nwhile :; do sleep 0.01 & wait; done\nend script\n", "main"},
+		{"forks while it is killed, in the open", forever + "script\ntrap '' TERM\necho up >@T@/up\nwhile :; do setsid sleep 1000 & sleep 0.01; done\nend script\n", "main"},
+		{"hangs in pre-start", "pre-start script\ntrap '' TERM\necho up >@T@/up\n" + loop + "end script\nexec sleep 1000\n", "pre-start"},
+		{"hangs in post-start", "post-start script\ntrap '' TERM\necho up >@T@/up\n" + loop + "end script\nexec sleep 1000\n", "post-start"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
+			mark := fmt.Sprintf("TEST_MARK_%d=stubborn%d", os.Getpid(), i)
 			ct := start(t, config{
-				args: []string{"--stop-timeout", "2"},
-				jobs: map[string]string{"job.conf": "start on startup\n" + tt.job, "web.conf": service},
+				args:   []string{"--stop-timeout", "3"},
+				jobs:   map[string]string{"job.conf": "start on startup\n" + tt.job, "web.conf": service},
+				shared: i%2 == 1, env: []string{mark},
 			})
 			ct.file("up")
 			if got := ct.stop(); got != 0 {
 				t.Errorf("status %d, want 0\n%s", got, ct.dump())
 			}
-			_, after, _ := strings.Cut(ct.err.String(), "stopping: ")
-			if !strings.Contains(after, tt.log) {
-				t.Errorf("the log of the stop does not name %q\n%s", tt.log, ct.dump())
+			_, log, _ := strings.Cut(ct.err.String(), "stopping: TERM received, 3 s left; 2 jobs\n")
+			if tt.killed != "" && !strings.Contains(log, "job: sending KILL signal to "+tt.killed+" process (") {
+				t.Errorf("the log does not say that the %s process is killed\n%s", tt.killed, ct.dump())
+			}
+			if strings.Contains(log, "survived") || !strings.Contains(log, "exit status 0, the last job was job after ") {
+				t.Errorf("the log does not say that job has used the time\n%s", ct.dump())
+			}
+			if left := marked(mark); len(left) > 0 {
+				for _, pid := range left {
+					_ = syscall.Kill(pid, unix.SIGKILL)
+				}
+				t.Errorf("%d processes are left behind\n%s", len(left), ct.dump())
 			}
 		})
+	}
+}
+
+// TestDatabaseAtTheBottom: a job at the top that ignores TERM takes its share of the
+// time and no more; below it all end by themselves, the last of them the database.
+func TestDatabaseAtTheBottom(t *testing.T) {
+	clean := func(name string) string {
+		return "script\ntrap 'sleep 0.3; echo " + name + " >>@T@/clean; exit 0' TERM\necho up >@T@/" + name + "\nwhile :; do sleep 1000 & wait $!; done\nend script\n"
+	}
+	ct := start(t, config{
+		args: []string{"--stop-timeout", "6"},
+		jobs: map[string]string{
+			"db.conf":  "start on startup\n" + forever + clean("db"),
+			"app.conf": "start on started db\n" + forever + clean("app"),
+			"top.conf": "start on started app\n" + forever + "script\ntrap '' TERM\necho up >@T@/top\nwhile :; do sleep 0.1; done\nend script\n",
+		},
+	})
+	for _, job := range []string{"db", "app", "top"} {
+		ct.file(job)
+	}
+	if got := ct.stop(); got != 0 {
+		t.Errorf("status %d, want 0\n%s", got, ct.dump())
+	}
+	text, err := os.ReadFile(filepath.Join(ct.dir, "clean"))
+	if err != nil || string(text) != "app\ndb\n" {
+		t.Errorf("ended cleanly: %q (%v), want app and then db\n%s", text, err, ct.dump())
+	}
+	_, log, _ := strings.Cut(ct.err.String(), "stopping: ")
+	if n := strings.Count(log, "sending KILL"); n != 1 || !strings.Contains(log, "top: sending KILL signal to main process (") {
+		t.Errorf("%d processes were killed, want that of top alone\n%s", n, ct.dump())
+	}
+	if !strings.Contains(log, "the last job was top after ") {
+		t.Errorf("the log does not say that top has used the time\n%s", ct.dump())
+	}
+}
+
+// TestAnotherTend: two that run the same jobs in one PID namespace, as containers with
+// the host's do, leave each other's processes alone.
+func TestAnotherTend(t *testing.T) {
+	var cts []*container
+	var marks []string
+	for i := range 2 {
+		marks = append(marks, fmt.Sprintf("TEST_MARK_%d=another%d", os.Getpid(), i))
+		cts = append(cts, start(t, config{shared: true, env: marks[i:], jobs: map[string]string{
+			"job.conf": "start on startup\nkill timeout 1\nscript\ntrap '' TERM\nsetsid sleep 1000 &\necho up >@T@/up\nexec sleep 1000\nend script\n",
+		}}))
+		cts[i].file("up")
+		cts[i].eventually("both processes", func() bool { return len(marked(marks[i])) == 3 })
+	}
+	if got := cts[0].stop(); got != 0 {
+		t.Errorf("status %d, want 0\n%s", got, cts[0].dump())
+	}
+	if left := marked(marks[1]); len(left) != 3 || strings.Contains(cts[1].err.String(), "killed") {
+		t.Errorf("tend and its job's two processes are %v now\n%s", left, cts[1].dump())
+	}
+	if got := cts[1].stop(); got != 0 {
+		t.Errorf("status %d, want 0\n%s", got, cts[1].dump())
+	}
+	for _, mark := range marks {
+		if left := marked(mark); len(left) > 0 {
+			t.Errorf("%v are left behind", left)
+		}
 	}
 }
 
