@@ -4,8 +4,11 @@ import (
 	"encoding/binary"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -121,9 +124,9 @@ func TestNumber(t *testing.T) {
 // A plot is well-formed XML that names each line, whatever it is drawn from.
 func TestPlot(t *testing.T) {
 	all := []series{
-		{"a<b", [][2]float64{{1, 2}, {10, 20}, {100, 300}}},
-		{"flat", [][2]float64{{1, 2}, {10, 2}}},
-		{"one point", [][2]float64{{1, 2}}},
+		{name: "a<b", points: [][2]float64{{1, 2}, {10, 20}, {100, 300}}},
+		{name: "flat", points: [][2]float64{{1, 2}, {10, 2}}},
+		{name: "one point", points: [][2]float64{{1, 2}}},
 	}
 	for _, lines := range [][]series{all, all[1:2], nil} {
 		svg := plot("title & more", "x", "y", lines)
@@ -146,6 +149,16 @@ func TestPlot(t *testing.T) {
 	}
 }
 
+func TestSpread(t *testing.T) {
+	bottom := float64(plotTop + plotInnerHeight + 4)
+	labels := []label{{x: 2, y: bottom}, {x: 2, y: 100}, {x: 2, y: 101}, {x: 2, y: bottom - 1}, {x: 1, y: 100}}
+	spread(labels)
+	want := []label{{x: 1, y: 100}, {x: 2, y: 100}, {x: 2, y: 100 + plotLabelHeight}, {x: 2, y: bottom - plotLabelHeight}, {x: 2, y: bottom}}
+	if !slices.Equal(labels, want) {
+		t.Errorf("spread = %v, want %v", labels, want)
+	}
+}
+
 func TestParseOptions(t *testing.T) {
 	s, err := parse([]string{"-quick", "-only", "life,log", "-bin", "dinit=/x/dinit"})
 	if err != nil {
@@ -161,8 +174,8 @@ func TestParseOptions(t *testing.T) {
 	}
 }
 
-// Every peer writes a configuration for any number of services that it takes, and is
-// started by a program that is in its root.
+// Every peer writes a configuration for any number of services that it takes, in every
+// variant, and is started by a program that is in its root.
 func TestConfigurations(t *testing.T) {
 	for _, p := range peers {
 		t.Run(p.name, func(t *testing.T) {
@@ -170,15 +183,45 @@ func TestConfigurations(t *testing.T) {
 			if !p.takes(n) {
 				n = 1
 			}
-			g := &genesis{dir: t.TempDir(), services: newServices(n, "pause"), logged: true}
-			argv := p.generate(g)
-			if g.err != nil || len(argv) == 0 {
-				t.Fatalf("generate = %q, %v", argv, g.err)
-			}
-			if want := "/bin/" + p.programs[0]; argv[0] != want {
-				t.Errorf("starts %s, want %s", argv[0], want)
+			for _, v := range []variant{plain, logged, chained, scripts} {
+				g := &genesis{dir: t.TempDir(), services: newServices(n, "pause"), variant: v}
+				argv := p.generate(g)
+				if g.err != nil && !errors.Is(g.err, errNoS6RC) || len(argv) == 0 {
+					t.Fatalf("generate = %q, %v", argv, g.err)
+				}
+				there := argv[0] == "/bin/"+p.programs[0] || argv[0] == "/bin/sh"
+				for _, l := range p.links {
+					there = there || l[0] == argv[0]
+				}
+				if !there {
+					t.Errorf("starts %s, which is not in its root", argv[0])
+				}
 			}
 		})
+	}
+}
+
+// Only what is between the marks of a document is replaced.
+func TestSplice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "doc.md")
+	write := func(text string) {
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("text\n\n" + beginMark + "old\n" + endMark + "more\n")
+	for range 2 {
+		if err := splice(path, []byte("tables\n")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, _ := os.ReadFile(path)
+	if want := "text\n\n" + beginMark + "\ntables\n\n" + endMark + "more\n"; string(got) != want {
+		t.Errorf("splice makes %q, want %q", got, want)
+	}
+	write("text without marks\n")
+	if err := splice(path, nil); err == nil {
+		t.Error("a document without marks gives no error")
 	}
 }
 
@@ -191,7 +234,7 @@ func place(t *testing.T, names ...string) (*bench, []*peer) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(b.dir) })
+	t.Cleanup(func() { b.close() })
 	if b.service == "" {
 		need.Skip(t, "no namespaces of our own, or no static C programs; see above")
 	}
@@ -205,7 +248,7 @@ func place(t *testing.T, names ...string) (*bench, []*peer) {
 // to be measured is.
 func TestFigures(t *testing.T) {
 	b, here := place(t, "tend", "tend-command", "floor")
-	figures := []*figure{lifeFigure(3, 2), orphansFigure(200), logFigure(3, 1), signalFigure(5), loadedFigure(20)}
+	figures := []*figure{lifeFigure(3, 2, plain), lifeFigure(3, 0, chained), lifeFigure(3, 0, scripts), orphansFigure(200), logFigure(3, 1), signalFigure(5), loadedFigure(20)}
 	for _, r := range b.measure(figures, here, 1) {
 		for name, s := range r.values {
 			if err := r.failed[name]; err != nil {
@@ -231,6 +274,27 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// A container is measured too, and leaves neither itself nor an image behind.
+func TestContainer(t *testing.T) {
+	need.Docker(t)
+	b, here := place(t, "tend")
+	r := b.measure([]*figure{dockerFigure()}, here, 1)[0]
+	if err := r.failed["tend"]; err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range r.figure.columns {
+		if v, ok := r.values["tend"].of(c); !ok || v <= 0 {
+			t.Errorf("%s is %v, %v", c.head, v, ok)
+		}
+	}
+	b.close()
+	for _, args := range [][]string{{"images", "-q", filepath.Base(b.dir) + "/tend"}, {"ps", "-aq", "--filter", "name=" + filepath.Base(b.dir)}} {
+		if out, err := exec.Command("docker", args...).CombinedOutput(); err != nil || len(out) > 0 {
+			t.Errorf("docker %s: %q, %v", args[0], out, err)
+		}
+	}
+}
+
 // What must not grow by mistake. All bounds are ratios within this run, or numbers
 // that the machine's speed does not change, with wide margins.
 func TestBudget(t *testing.T) {
@@ -246,18 +310,21 @@ func TestBudget(t *testing.T) {
 	if ratio := size(here[0]) / size(here[1]); ratio > 2.2 {
 		t.Errorf("the program is %.2f times as large as the least one in Go, want at most 2.2", ratio)
 	}
-	results := b.measure([]*figure{idleFigure(5 * time.Second), orphansFigure(2000)}, here, 1)
+	results := b.measure([]*figure{idleFigure(5 * time.Second), orphansFigure(2000), loadedFigure(10000)}, here, 1)
 	for _, r := range results {
 		if err := errors.Join(r.failed["tend"], r.failed["floor"]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	of := func(r *result, name, key string) float64 {
-		v, _ := r.values[name].of(column{key, "", most})
+		v, ok := r.values[name].of(column{key, "", most})
+		if !ok {
+			t.Fatalf("%s: no %s of %s", r.figure.title, key, name)
+		}
 		return v
 	}
-	// Not once a second for each service: that would be a timer.
-	if n := of(results[0], "tend", "switches"); n > 20 {
+	// Not once a second: that would be a timer.
+	if n := of(results[0], "tend", "switches"); n > 8 {
 		t.Errorf("%v context switches in five idle seconds, want none or next to none", n)
 	}
 	if n := of(results[1], "tend", "left"); n != 0 {
@@ -266,29 +333,46 @@ func TestBudget(t *testing.T) {
 	if ours, floor := of(results[1], "tend", "cpu"), of(results[1], "floor", "cpu"); ours > 3*floor {
 		t.Errorf("an orphan takes %.1f times the CPU that it takes the least program in Go, want at most 3", ours/floor)
 	}
+	if kB := of(results[2], "tend", "memory"); kB > 40_000 {
+		t.Errorf("PID 1 holds %v kB with 10 000 jobs, want less than 40 MB", kB)
+	}
 }
 
 // What a job costs does not depend on how many there are.
 func TestGrowth(t *testing.T) {
 	need.Full(t)
-	all, err := growth()
-	if err != nil {
-		t.Fatal(err)
-	}
-	first, last := all[0], all[len(all)-1]
-	if last.allocs > 1.5*first.allocs+0.5 {
-		t.Errorf("%.1f allocations per step with %d jobs, %.1f with %d", last.allocs, last.jobs, first.allocs, first.jobs)
-	}
-	if last.memory > 1.5*first.memory {
-		t.Errorf("%.0f bytes per job with %d jobs, %.0f with %d", last.memory, last.jobs, first.memory, first.jobs)
-	}
-	// Four times is far from the hundred times of a cost that is quadratic.
-	for _, d := range []struct {
-		what        string
-		first, last time.Duration
-	}{{"parse", first.parse, last.parse}, {"boot", first.boot, last.boot}, {"list", first.list, last.list}} {
-		if d.last > 4*d.first {
-			t.Errorf("%s takes %v per job with %d jobs, %v with %d", d.what, d.last, last.jobs, d.first, first.jobs)
+	const bound = 1.5
+	var over []string
+	// What disturbs a measurement only adds to it: one of five that holds is enough.
+	for range 5 {
+		all, err := growth()
+		if err != nil {
+			t.Fatal(err)
 		}
+		first, last := all[0], all[len(all)-1]
+		over = nil
+		for _, d := range []struct {
+			what        string
+			first, last float64
+		}{
+			{"parse, ns", float64(first.parse), float64(last.parse)},
+			{"boot, ns", float64(first.boot), float64(last.boot)},
+			{"list, ns", float64(first.list), float64(last.list)},
+			{"memory, bytes", first.memory, last.memory},
+			{"allocations of a step", first.allocs, last.allocs},
+		} {
+			if d.last > bound*d.first {
+				over = append(over, fmt.Sprintf("%s: %.1f a job with %d jobs, %.1f with %d", d.what, d.first, first.jobs, d.last, last.jobs))
+			}
+		}
+		if last.allocs > 20 {
+			t.Fatalf("%.1f allocations a step, want at most 20", last.allocs)
+		}
+		if over == nil {
+			return
+		}
+	}
+	for _, text := range over {
+		t.Errorf("%s; want at most %v times as much", text, bound)
 	}
 }

@@ -22,7 +22,8 @@ type figure struct {
 	columns []column
 	// services is how many there are, for figures that are drawn against it.
 	services int
-	rounds   int // 0: as many as asked for
+	rounds   int  // 0: as many as asked for
+	together bool // the peers mostly sleep, so that all may be measured at once
 	takes    func(p *peer) bool
 	measure  func(b *bench, p *peer, s *samples) error
 }
@@ -73,57 +74,81 @@ func milliseconds(d time.Duration) float64 { return float64(d) / 1e6 }
 
 func everyone(*peer) bool { return true }
 
+// How often in a run of the benchmark the memory of a peer is looked at and its services
+// are killed: both take seconds, and vary less than times do.
+const memoryRounds, killRounds = 2, 3
+
 // lifeFigure measures the whole life of a peer with n services: boot, what it costs,
 // what it holds while idle, how it replaces killed services, and its stop.
-func lifeFigure(n, kills int) *figure {
+func lifeFigure(n, kills int, v variant) *figure {
 	f := &figure{
 		name: "life", title: fmt.Sprintf("%d services", n), services: n,
-		note: "boot: from the exec of PID 1 to the exec of the last service; CPU: of the peer's own processes until then; " +
-			"memory: proportional set size, two seconds later; stop: from the signal to the end of PID 1",
+		note:    "boot, CPU, memory and stop as for 1 service",
 		columns: []column{{"boot", "boot ms", median}, {"cpu", "CPU ms", median}, {"memory", "memory kB", median}, {"stop", "stop ms", median}},
-		takes:   func(p *peer) bool { return p.takes(n) && (n < 500 || !p.slowStop) },
+		takes:   func(p *peer) bool { return p.takes(n) },
 	}
-	if n == 1 {
+	switch {
+	case v == chained:
+		f.name, f.title = "chain", fmt.Sprintf("%d services, each of which starts when the one before it has been started", n)
+		f.takes = func(p *peer) bool { return n <= p.chain }
+		f.note = "boot, CPU, memory and stop as for 1 service; the floor starts its services one after the other in any case"
+	case v == scripts:
+		f.name, f.title = "scripts", fmt.Sprintf("%d services that are shell scripts", n)
+		f.takes = func(p *peer) bool { return p.restarts && !p.slowStop && p.takes(n) }
+		f.note = "boot, CPU, memory and stop as for 1 service; each shell executes the service"
+	case n == 1:
 		f.title = "1 service"
+		f.note = "boot: from the exec of PID 1 to the exec of the last service; CPU: of the peer's own processes until then; " +
+			"memory: proportional set size, a second later; stop: from the signal to the end of PID 1"
 	}
 	if kills > 0 {
-		f.note += fmt.Sprintf("; respawn: from the kill of a service to the exec of its successor, %d times a run", kills)
+		f.note += fmt.Sprintf("; respawn: from the kill of a service to the exec of its successor, %d of them a round", kills)
 		f.columns = append(f.columns, column{"respawn", "respawn ms", median}, column{"respawn", "p99", p99})
 	}
-	f.measure = func(b *bench, p *peer, s *samples) error {
-		l, err := b.start(p, newServices(n, "pause"), false)
-		if err != nil {
-			return err
-		}
-		defer l.end()
-		boot, err := l.boot()
-		if err != nil {
-			return err
-		}
-		s.add("boot", milliseconds(boot))
-		s.add("cpu", milliseconds(l.supervisorCPU()))
-		l.until(2*time.Second, func() bool { return false })
+	f.measure = func(b *bench, p *peer, s *samples) error { return b.measureLife(p, s, n, kills, v) }
+	return f
+}
+
+func (b *bench) measureLife(p *peer, s *samples, n, kills int, v variant) error {
+	l, err := b.start(p, newServices(n, "pause"), v)
+	if err != nil {
+		return err
+	}
+	defer l.end()
+	boot, err := l.boot()
+	if err != nil {
+		return err
+	}
+	s.add("boot", milliseconds(boot))
+	s.add("cpu", milliseconds(l.supervisorCPU()))
+	done := len(s.values["boot"]) - 1
+	kill := kills > 0 && p.restarts && done < killRounds
+	if kill || done < memoryRounds {
+		// Runit waits where a service has not been up for a second.
+		l.until(1200*time.Millisecond, func() bool { return false })
+	}
+	if done < memoryRounds {
 		memory := 0
 		for _, pid := range supervisors(l.pid) {
 			memory += pss(pid)
 		}
 		s.add("memory", float64(memory))
-		if kills > 0 && p.restarts {
-			l.killServices(kills, s)
-		}
-		if p.slowStop && len(s.values["stop"]) > 0 {
-			return nil
-		}
-		stop, err := l.stop(8 * time.Second)
-		if err == nil {
-			s.add("stop", milliseconds(stop))
-		}
-		return err
 	}
-	return f
+	if kill {
+		l.killServices(kills, s)
+	}
+	if p.slowStop && done > 0 {
+		return nil
+	}
+	stop, err := l.stop(8 * time.Second)
+	if err == nil {
+		s.add("stop", milliseconds(stop))
+	}
+	return err
 }
 
-// killServices kills some of the services, one after the other.
+// killServices kills some of the services, one after the other, fewer where it takes
+// the peer a second to replace one.
 func (l *life) killServices(kills int, s *samples) {
 	pids := make(map[int]int)
 	for _, st := range family(l.pid) {
@@ -131,8 +156,12 @@ func (l *life) killServices(kills int, s *samples) {
 			pids[number] = st.pid
 		}
 	}
+	began := now()
 	for _, number := range rand.Perm(len(l.services))[:min(kills, len(l.services))] {
 		t := now()
+		if t-began > 4e9 {
+			return
+		}
 		if unix.Kill(pids[number], unix.SIGKILL) != nil {
 			continue
 		}
@@ -169,11 +198,11 @@ func serviceNumber(pid int) (int, bool) {
 func orphansFigure(count int) *figure {
 	return &figure{
 		name: "orphans", title: fmt.Sprintf("%d orphans", count),
-		note:    "CPU of PID 1 for a thousand of them, and the zombies that are left two seconds after the last",
-		columns: []column{{"cpu", "CPU ms per 1000", median}, {"left", "zombies left", most}},
+		note:    "CPU of PID 1 for a thousand of them; peak: the most processes at a time beside the services and the peer; left: zombies two seconds after the last",
+		columns: []column{{"cpu", "CPU ms per 1000", median}, {"peak", "peak", median}, {"left", "left", most}},
 		takes:   everyone,
 		measure: func(b *bench, p *peer, s *samples) error {
-			l, err := b.start(p, newServices(1, "orphans", strconv.Itoa(count)), false)
+			l, err := b.start(p, newServices(1, "orphans", strconv.Itoa(count)), plain)
 			if err != nil {
 				return err
 			}
@@ -181,6 +210,7 @@ func orphansFigure(count int) *figure {
 			if _, err := l.boot(); err != nil {
 				return err
 			}
+			peak := l.countProcesses()
 			used := cpu(l.pid)
 			if !l.until(60*time.Second, func() bool { return l.count('D') > 0 }) {
 				return fmt.Errorf("the orphans have not been made: %s", l.output())
@@ -198,6 +228,9 @@ func orphansFigure(count int) *figure {
 				}
 			}
 			s.add("left", float64(left))
+			if n, ok := peak(); ok {
+				s.add("peak", float64(n))
+			}
 			s.add("cpu", float64(cpu(l.pid)-used)/1e6/float64(count)*1000)
 			return nil
 		},
@@ -208,11 +241,11 @@ func orphansFigure(count int) *figure {
 func stubbornFigure() *figure {
 	return &figure{
 		name: "stubborn", title: "a service that ignores TERM, with a kill timeout of 2 s",
-		note: "from the stop signal to the end of PID 1, beyond those 2 s", rounds: 3,
+		note: "from the stop signal to the end of PID 1, beyond those 2 s", rounds: 3, together: true,
 		columns: []column{{"over", "ms beyond 2 s", median}},
 		takes:   func(p *peer) bool { return p.kills },
 		measure: func(b *bench, p *peer, s *samples) error {
-			l, err := b.start(p, newServices(1, "stubborn"), false)
+			l, err := b.start(p, newServices(1, "stubborn"), plain)
 			if err != nil {
 				return err
 			}
@@ -234,7 +267,7 @@ func stubbornFigure() *figure {
 func idleFigure(wait time.Duration) *figure {
 	return &figure{
 		name: "idle", title: "idle with 10 services, 1 for those that take one command",
-		note: fmt.Sprintf("of all processes of the peer in %v, three seconds after the boot", wait), rounds: 1,
+		note: fmt.Sprintf("of all processes of the peer in %v, three seconds after the boot", wait), rounds: 1, together: true,
 		columns: []column{{"switches", "context switches", median}, {"cpu", "CPU ms", median}},
 		takes:   everyone,
 		measure: func(b *bench, p *peer, s *samples) error {
@@ -242,7 +275,7 @@ func idleFigure(wait time.Duration) *figure {
 			if !p.takes(n) {
 				n = 1
 			}
-			l, err := b.start(p, newServices(n, "pause"), false)
+			l, err := b.start(p, newServices(n, "pause"), plain)
 			if err != nil {
 				return err
 			}
@@ -275,12 +308,12 @@ const lineLength = 100
 func logFigure(n, megabytes int) *figure {
 	each := megabytes * 1e6 / n / lineLength * lineLength
 	return &figure{
-		name: "log", title: fmt.Sprintf("%d MB of 100-byte lines from %d services, 4 kB at a time", megabytes, n), services: n,
-		note:    "from the first write to the last byte in the file that is our standard output; CPU: of the peer's own processes",
+		name: "log", title: fmt.Sprintf("%d MB of 100-byte lines, 4 kB at a time, services: %d", megabytes, n), services: n,
+		note:    "from the first write to the last byte in the file that is the standard output of PID 1; CPU: of the peer's own processes",
 		columns: []column{{"rate", "MB/s", median}, {"cpu", "CPU s per GB", median}, {"lost", "lines lost", most}, {"torn", "lines torn", most}},
 		takes:   func(p *peer) bool { return p.logs != notLogged && p.takes(n) },
 		measure: func(b *bench, p *peer, s *samples) error {
-			l, err := b.start(p, newServices(n, "log", strconv.Itoa(each), "40"), true)
+			l, err := b.start(p, newServices(n, "log", strconv.Itoa(each), "40"), logged)
 			if err != nil {
 				return err
 			}
@@ -360,7 +393,7 @@ func signalFigure(times int) *figure {
 		columns: []column{{"latency", "µs", median}, {"latency", "p99", p99}, {"lost", "lost", most}},
 		takes:   func(p *peer) bool { return p.forwards },
 		measure: func(b *bench, p *peer, s *samples) error {
-			l, err := b.start(p, newServices(1, "pause"), false)
+			l, err := b.start(p, newServices(1, "pause"), plain)
 			if err != nil {
 				return err
 			}

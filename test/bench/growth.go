@@ -4,7 +4,11 @@ import (
 	"fmt"
 	"io"
 	"runtime"
+	"runtime/debug"
+	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tend/jobs"
 	"tend/jobs/conf"
@@ -12,8 +16,8 @@ import (
 	"tend/jobs/event"
 )
 
-// grown is what a number of jobs costs the parser and the machine, per job. Processes
-// are not started: whoever asks for one is told that it runs.
+// grown is what a job costs the parser and the machine, where there are so many of
+// them. Processes are not started: whoever asks for one is told that it runs.
 type grown struct {
 	jobs   int
 	parse  time.Duration
@@ -23,66 +27,94 @@ type grown struct {
 	allocs float64 // of boot, per step
 }
 
-// grow measures n jobs that start at startup.
-func grow(n int) (grown, error) {
-	g := grown{jobs: n}
+// grow measures machines of n jobs each that start at startup, as many machines as make
+// total jobs. All are kept: so each size goes through as much memory, and what the
+// caches of the processor do is the same for each.
+func grow(n, total int) (g grown, err error) {
+	g.jobs = n
+	services := newServices(n, "pause")
+	sources := make([][]byte, n)
+	for i, s := range services {
+		sources[i] = []byte((&genesis{}).job(s, ""))
+	}
+	machines := make([]*engine.Machine, total/n)
+	classes := make([]*jobs.Class, total)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	m := engine.New(engine.Options{})
-	m.Quiet(true)
-	var parsing time.Duration
-	for _, s := range newServices(n, "pause") {
-		src := []byte(job("startup", "")(s))
-		began := time.Now()
-		class, err := conf.Parse(s.name(), s.name()+".conf", src)
-		parsing += time.Since(began)
-		if err != nil {
+
+	began := threadTime()
+	for i := range classes {
+		s := services[i%n]
+		if classes[i], err = conf.Parse(s.name(), s.name()+".conf", sources[i%n]); err != nil {
 			return g, err
 		}
-		m.Step(0, engine.Load{Class: class})
 	}
-	g.parse = parsing / time.Duration(n)
+	g.parse = (threadTime() - began) / time.Duration(total)
 
+	for i := range machines {
+		machines[i] = engine.New(engine.Options{})
+		machines[i].Quiet(true)
+		for _, class := range classes[i*n : (i+1)*n] {
+			machines[i].Step(0, engine.Load{Class: class})
+		}
+	}
 	var start, end runtime.MemStats
 	runtime.ReadMemStats(&start)
-	began := time.Now()
-	steps := run(m, engine.Emit{Event: event.Event{Name: "startup"}})
-	g.boot = time.Since(began) / time.Duration(n)
+	began = threadTime()
+	steps := bootAll(machines, total)
+	g.boot = (threadTime() - began) / time.Duration(total)
 	runtime.ReadMemStats(&end)
 	g.allocs = float64(end.Mallocs-start.Mallocs) / float64(steps)
 
-	began = time.Now()
-	list := m.List()
-	g.list = time.Since(began) / time.Duration(n)
-	for _, s := range list {
-		if s.State != jobs.Running {
-			return g, fmt.Errorf("%s is %v after boot, not running", s.Job, s.State)
+	for _, m := range machines {
+		began = threadTime()
+		list := m.List()
+		g.list += threadTime() - began
+		if len(list) != n {
+			return g, fmt.Errorf("%d jobs are listed, not %d", len(list), n)
+		}
+		for _, s := range list {
+			if s.State != jobs.Running {
+				return g, fmt.Errorf("%s is %v after boot, not running", s.Job, s.State)
+			}
 		}
 	}
-	if len(list) != n {
-		return g, fmt.Errorf("%d jobs are listed, not %d", len(list), n)
-	}
-	clear(list)
+	g.list /= time.Duration(total)
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	g.memory = float64(after.HeapAlloc-before.HeapAlloc) / float64(n)
-	runtime.KeepAlive(m)
+	g.memory = float64(after.HeapAlloc-before.HeapAlloc) / float64(total)
+	runtime.KeepAlive(machines)
 	return g, nil
 }
 
-// run steps the machine until it asks for nothing more, and returns the number of
-// steps.
-func run(m *engine.Machine, in engine.Input) int {
-	queue := []engine.Input{in}
+// threadTime is what this thread has had of the processor: what others do does not count.
+func threadTime() time.Duration {
+	var t unix.Timespec
+	unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t)
+	return time.Duration(t.Nano())
+}
+
+// bootAll starts the jobs of all machines and steps these in turn until none asks for
+// anything more. It returns the number of steps.
+func bootAll(machines []*engine.Machine, jobs int) int {
+	type step struct {
+		m  *engine.Machine
+		in engine.Input
+	}
+	queue := make([]step, 0, len(machines)+2*jobs)
+	for _, m := range machines {
+		queue = append(queue, step{m, engine.Emit{Event: event.Event{Name: "startup"}}})
+	}
 	pid := 1
 	for i := 0; i < len(queue); i++ {
-		for _, a := range m.Step(0, queue[i]) {
+		m := queue[i].m
+		for _, a := range m.Step(0, queue[i].in) {
 			if spawn, ok := a.(engine.Spawn); ok {
 				pid++
 				queue = append(queue,
-					engine.Spawned{Job: spawn.Job, Process: spawn.Process, PID: pid},
-					engine.Execed{Job: spawn.Job, Process: spawn.Process})
+					step{m, engine.Spawned{Job: spawn.Job, Process: spawn.Process, PID: pid}},
+					step{m, engine.Execed{Job: spawn.Job, Process: spawn.Process}})
 			}
 		}
 	}
@@ -96,46 +128,26 @@ var growthSizes = []int{100, 1000, 10000}
 // disturbs only adds.
 const growthRounds = 5
 
-// growth measures all sizes, which takes some seconds. In a round each size gets as
-// many jobs in all, so that the collector has as much to do for each.
+// growth measures all sizes, which takes some seconds. The garbage collector waits
+// until a measurement is over.
 func growth() ([]grown, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	defer debug.SetGCPercent(debug.SetGCPercent(-1))
 	out := make([]grown, len(growthSizes))
-	most := growthSizes[len(growthSizes)-1]
 	for round := range growthRounds {
 		for i, n := range growthSizes {
-			var sum grown
-			for range most / n {
-				g, err := grow(n)
-				if err != nil {
-					return nil, err
-				}
-				sum.add(g)
+			g, err := grow(n, growthSizes[len(growthSizes)-1])
+			if err != nil {
+				return nil, err
 			}
-			sum.divide(most / n)
-			sum.jobs = n
 			if round > 0 {
-				sum.least(out[i])
+				g.least(out[i])
 			}
-			out[i] = sum
+			out[i] = g
 		}
 	}
 	return out, nil
-}
-
-func (g *grown) add(o grown) {
-	g.parse += o.parse
-	g.boot += o.boot
-	g.list += o.list
-	g.memory += o.memory
-	g.allocs += o.allocs
-}
-
-func (g *grown) divide(by int) {
-	g.parse /= time.Duration(by)
-	g.boot /= time.Duration(by)
-	g.list /= time.Duration(by)
-	g.memory /= float64(by)
-	g.allocs /= float64(by)
 }
 
 func (g *grown) least(o grown) {
@@ -144,7 +156,7 @@ func (g *grown) least(o grown) {
 }
 
 func printGrowth(w io.Writer, all []grown) {
-	fmt.Fprintf(w, "\n## Growth\n\nCost per job in the parser and in the machine, with processes that are only pretended; the least of %d rounds.\n\n", growthRounds)
+	fmt.Fprintf(w, "\n### Growth\n\nCost per job in the parser and in the machine, with processes that are only pretended; the least of %d rounds.\n\n", growthRounds)
 	fmt.Fprintf(w, "| jobs | parse µs | boot µs | list ns | heap bytes | allocations per step |\n|---:|---:|---:|---:|---:|---:|\n")
 	for _, g := range all {
 		fmt.Fprintf(w, "| %d | %.2f | %.2f | %.0f | %.0f | %.2f |\n", g.jobs,
@@ -164,11 +176,11 @@ func loadedFigure(n int) *figure {
 			q.generate = func(g *genesis) []string {
 				argv := p.generate(g)
 				for _, s := range newServices(n, "pause")[1:] {
-					g.write("jobs/"+s.name()+".conf", job("never", "")(s), 0o644)
+					g.write("jobs/"+s.name()+".conf", strings.Replace(g.job(s, ""), "startup", "never", 1), 0o644)
 				}
 				return argv
 			}
-			l, err := b.start(&q, newServices(1, "pause"), false)
+			l, err := b.start(&q, newServices(1, "pause"), plain)
 			if err != nil {
 				return err
 			}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -45,7 +46,23 @@ type bench struct {
 	dir     string // of our own, removed at the end
 	service string // path of the compiled service
 	userns  bool   // we are not root: peers are root of a user namespace
-	seq     int
+	seq     atomic.Int32
+
+	mu     sync.Mutex
+	images []string // that have been made for the Docker engine
+}
+
+// close removes all traces. Programs under measurement end with us.
+func (b *bench) close() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.images) > 0 {
+		docker("rm", "-f", filepath.Base(b.dir))
+	}
+	for _, name := range b.images {
+		docker("rmi", "-f", name)
+	}
+	os.RemoveAll(b.dir)
 }
 
 // life is one run of a peer from its exec to its end.
@@ -58,6 +75,7 @@ type life struct {
 	began    int64 // its exec
 	used     int64 // CPU time that was not its own
 	events   *os.File
+	group    string // its control group, if it has been given one
 
 	mu      sync.Mutex
 	news    *sync.Cond
@@ -66,42 +84,51 @@ type life struct {
 	result  string
 }
 
-// start runs a peer with its services in new namespaces.
-func (b *bench) start(p *peer, services []service, logged bool) (*life, error) {
-	b.seq++
-	l := &life{peer: p, services: services, dir: filepath.Join(b.dir, "life"+strconv.Itoa(b.seq))}
+func (b *bench) newLife(p *peer, services []service) *life {
+	l := &life{peer: p, services: services, dir: filepath.Join(b.dir, fmt.Sprint("life", b.seq.Add(1)))}
 	l.news = sync.NewCond(&l.mu)
-	if err := l.prepare(b, logged); err != nil {
+	return l
+}
+
+// start runs a peer with its services in new namespaces.
+func (b *bench) start(p *peer, services []service, v variant) (*life, error) {
+	l := b.newLife(p, services)
+	argv, err := l.prepare(v)
+	if err == nil {
+		err = l.exec(b, argv)
+	}
+	if err != nil {
 		l.clean()
 		return nil, err
 	}
 	return l, nil
 }
 
-func (l *life) prepare(b *bench, logged bool) error {
+// prepare makes the directories, the configuration and the FIFO of a life. It returns
+// the command of the peer.
+func (l *life) prepare(v variant) (argv []string, err error) {
 	for _, dir := range []string{"cfg", "b"} {
 		if err := os.MkdirAll(filepath.Join(l.dir, dir), 0o777); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	g := &genesis{dir: filepath.Join(l.dir, "cfg"), services: l.services, logged: logged}
-	argv := l.peer.generate(g)
+	g := &genesis{dir: filepath.Join(l.dir, "cfg"), services: l.services, variant: v, files: l.peer.files}
+	argv = l.peer.generate(g)
 	if g.err != nil {
-		return g.err
+		return nil, g.err
 	}
 	age(g.dir)
 	path := filepath.Join(l.dir, eventsPath)
 	if err := unix.Mkfifo(path, 0o666); err != nil {
-		return err
+		return nil, err
 	}
-	var err error
 	// Read and write, so that it is never at end of file.
 	if l.events, err = os.OpenFile(path, os.O_RDWR|unix.O_NONBLOCK, 0); err != nil {
-		return err
+		return nil, err
 	}
 	unix.FcntlInt(l.events.Fd(), unix.F_SETPIPE_SZ, 1<<20)
 	unix.SetNonblock(int(l.events.Fd()), true)
-	return l.exec(b, argv)
+	return argv, nil
 }
 
 // age dates the configuration an hour back, as it is in an image: runsvdir waits when
@@ -247,7 +274,7 @@ func (l *life) last(kind byte) (r record, ok bool) {
 func (l *life) boot() (time.Duration, error) {
 	started := make(map[int]bool)
 	at, seen := int64(0), 0
-	ok := l.until(60*time.Second, func() bool {
+	ok := l.until(20*time.Second, func() bool {
 		for ; seen < len(l.records); seen++ {
 			if r := l.records[seen]; r.kind == 'S' && !started[r.number] {
 				started[r.number] = true
@@ -293,10 +320,35 @@ func (l *life) output() string {
 	return string(bytes.TrimSpace(data[max(0, len(data)-300):]))
 }
 
+// countProcesses moves all processes into a control group. Peak then tells how many
+// more than now there have been; false where the kernel does not say.
+func (l *life) countProcesses() (peak func() (n int, ok bool)) {
+	for _, top := range []string{"/sys/fs/cgroup/pids", "/sys/fs/cgroup"} {
+		l.group = filepath.Join(top, "tend-bench-"+strconv.Itoa(l.pid))
+		if os.Mkdir(l.group, 0o755) == nil {
+			break
+		}
+		l.group = ""
+	}
+	if l.group != "" {
+		for _, s := range family(l.pid) {
+			os.WriteFile(l.group+"/cgroup.procs", []byte(strconv.Itoa(s.pid)), 0)
+		}
+	}
+	before, ok := readNumber(l.group + "/pids.current")
+	return func() (int, bool) {
+		n, ok2 := readNumber(l.group + "/pids.peak")
+		return n - before, ok && ok2
+	}
+}
+
 // end kills what is left and removes the traces.
 func (l *life) end() {
 	unix.Kill(l.pid, unix.SIGKILL)
 	l.until(20*time.Second, func() bool { return l.ended != 0 })
+	if l.group != "" {
+		os.Remove(l.group)
+	}
 	l.clean()
 }
 

@@ -131,3 +131,9 @@ func threads(pid int) []string {
 	dirs, _ := filepath.Glob(procPath(pid, "task/*"))
 	return dirs
 }
+
+func readNumber(path string) (int, bool) {
+	data, _ := os.ReadFile(path)
+	n, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	return n, err == nil
+}

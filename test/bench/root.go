@@ -22,7 +22,7 @@ const (
 // that the memory counted is what a container would pay. It returns the size of what
 // the peer has brought.
 func buildRoot(root string, p *peer, service string) (size int64, err error) {
-	for _, dir := range []string{"bin", "dev", "proc", "run", "tmp", "etc", "cfg", "b", "var"} {
+	for _, dir := range []string{"bin", "sbin", "usr", "dev", "proc", "run", "tmp", "etc", "cfg", "b", "var"} {
 		if err := os.MkdirAll(filepath.Join(root, dir), 0o755); err != nil {
 			return 0, err
 		}
@@ -55,7 +55,8 @@ func buildRoot(root string, p *peer, service string) (size int64, err error) {
 			}
 		}
 	}
-	for _, l := range [][2]string{{"/dev/fd", "/proc/self/fd"}, {"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"}, {"/var/run", "/run"}} {
+	links := [][2]string{{"/usr/bin", "/bin"}, {"/dev/fd", "/proc/self/fd"}, {"/dev/stdout", "/proc/self/fd/1"}, {"/dev/stderr", "/proc/self/fd/2"}, {"/var/run", "/run"}}
+	for _, l := range append(links, p.links...) {
 		if err := os.Symlink(l[1], root+l[0]); err != nil {
 			return 0, err
 		}
@@ -65,8 +66,26 @@ func buildRoot(root string, p *peer, service string) (size int64, err error) {
 			return 0, err
 		}
 	}
+	if err := putShell(root); err != nil {
+		return 0, err
+	}
 	_, err = copyFile(root+servicePath, service)
 	return size, err
+}
+
+// putShell gives the root the shell of this machine, for services that are scripts; no
+// peer needs it itself, so it does not count.
+func putShell(root string) error {
+	libs, err := libraries("/bin/sh")
+	if err != nil {
+		return err
+	}
+	for _, path := range append(libs, "/bin/sh") {
+		if _, err := copyFile(root+path, path); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func copyFile(to, from string) (int64, error) {

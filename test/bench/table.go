@@ -17,7 +17,7 @@ type result struct {
 
 // print writes the result as a table of Markdown, the peers in the given order.
 func (r *result) print(w io.Writer, order []*peer) {
-	fmt.Fprintf(w, "\n## %s\n\n%s.\n\n", r.figure.title, r.figure.note)
+	fmt.Fprintf(w, "\n### %s\n\n%s.\n\n", r.figure.title, r.figure.note)
 	tw := tabwriter.NewWriter(w, 0, 0, 1, ' ', tabwriter.Debug)
 	head, line := []string{""}, []string{"---"}
 	for _, c := range r.figure.columns {
@@ -29,11 +29,7 @@ func (r *result) print(w io.Writer, order []*peer) {
 	row(line)
 	for _, p := range order {
 		s := r.values[p.name]
-		if err := r.failed[p.name]; err != nil {
-			fmt.Fprintf(tw, "| %s\t %s\t\n", p.name, "failed: "+strings.ReplaceAll(err.Error(), "\n", " "))
-			continue
-		}
-		if s == nil {
+		if s == nil || len(s.values) == 0 {
 			continue
 		}
 		cells := []string{p.name}
@@ -44,6 +40,12 @@ func (r *result) print(w io.Writer, order []*peer) {
 		row(cells)
 	}
 	tw.Flush()
+	for _, p := range order {
+		if err := r.failed[p.name]; err != nil {
+			text := strings.Join(strings.Fields(err.Error()), " ")
+			fmt.Fprintf(w, "\n%s failed: %s\n", p.name, text[:min(len(text), 160)])
+		}
+	}
 }
 
 // number writes a value with three digits that mean something.
