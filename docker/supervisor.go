@@ -40,7 +40,7 @@ type Supervisor struct {
 	// skew is how long the clock of the machine has been held while we were
 	// frozen, so that a timer does not run out during a pause (docker pause).
 	skew   time.Duration
-	slept  time.Duration // when the loop last began to wait
+	seen   time.Duration // when thaw last looked at the clock
 	thawed time.Duration // the deadline that was last found to be too late
 	timers timers
 
@@ -118,6 +118,7 @@ func (s *Supervisor) step(in engine.Input) {
 			s.noteEvent(emit.Event)
 		}
 		for _, a := range s.guarded(in) {
+			s.thaw()
 			s.act(a)
 		}
 	}
@@ -143,6 +144,7 @@ func (s *Supervisor) guarded(in engine.Input) (actions []engine.Action) {
 		}
 	}()
 	s.recent.add(in)
+	s.thaw()
 	return s.m.Step(s.now(), in)
 }
 
@@ -220,38 +222,34 @@ func (s *Supervisor) turn(timer *alarm.Alarm) {
 	}
 	s.late.listen()
 	s.console.HandOver()
-	s.slept = s.now()
 	// What comes first after a freeze need not be the timer, so each case looks.
-	thaw := func() {
-		if ok {
-			s.thaw(due)
-		}
-	}
 	select {
 	case <-s.reaper.C():
-		thaw()
+		s.thaw()
 		s.reap()
 		s.warnOfReaped()
 	case sig := <-s.signals:
-		thaw()
+		s.thaw()
 		s.handleSignal(sig.(unix.Signal))
 	case <-expired:
-		thaw()
+		s.thaw()
 		s.elapsed()
 	case r := <-s.staged:
-		thaw()
+		s.thaw()
 		s.handleStage(r)
 	case call = <-calls:
-		thaw()
+		s.thaw()
 		// What has ended by now the client may have seen end.
 		s.reap()
 		s.handle(call)
 	case <-s.confRead:
+		s.thaw()
 		s.configurationChanged()
 	case <-s.netRead:
+		s.thaw()
 		s.networkChanged()
 	case n := <-s.notified:
-		thaw()
+		s.thaw()
 		s.handleNotify(n)
 	}
 }
@@ -277,23 +275,26 @@ func (s *Supervisor) deadline() (time.Duration, bool) {
 // container was frozen and not merely busy.
 const pauseThreshold = time.Second
 
-// thaw is called when the loop has waited with a deadline. One that has passed by far
-// was held up by a freeze of the whole container, in which the jobs could not use
-// their time either: all timers are extended by the lateness. When the freeze has
-// begun is not known; so that a job gets what it had left, they are extended by as
-// much again as may have been left, but only once, as a machine may just be slow.
-func (s *Supervisor) thaw(due time.Duration) {
-	late := s.now() - due
-	if late <= pauseThreshold {
-		return
+// thaw is called when the loop has waited, and before each step and action, as a freeze
+// does not wait for the loop to sleep. A deadline that has passed by far since the last
+// call was held up by a freeze of the whole container, in which the jobs could not use
+// their time either: all timers are extended by the lateness. When the freeze has begun
+// is not known; so that a job gets what it had left, they are extended by as much again
+// as may have been left, but only once, as a machine may just be slow.
+func (s *Supervisor) thaw() {
+	now := s.now()
+	due, ok := s.deadline()
+	if late := now - max(due, s.seen); ok && late > pauseThreshold {
+		extension := late
+		if due != s.thawed {
+			extension += max(0, min(due-s.seen, late))
+		}
+		s.thawed = due
+		s.skew += extension
+		now -= extension
+		s.log.Notice().Msg("was frozen for " + decimal(late, 1) + " s or more; all timeouts are extended by it")
 	}
-	extension := late
-	if due != s.thawed {
-		extension += max(0, min(due-s.slept, late))
-	}
-	s.thawed = due
-	s.skew += extension
-	s.log.Notice().Msg("was frozen for " + decimal(late, 1) + " s or more; all timeouts are extended by it")
+	s.seen = now
 }
 
 // elapsed runs what is due.

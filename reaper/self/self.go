@@ -58,15 +58,19 @@ func Prepare() error {
 	debug.SetTraceback(traceback)
 	Path()
 	err := again()
-	name := Name()
-	if len(name) > 15 {
-		name = name[:15]
-	}
-	// An execution by way of /proc/self/exe has left the name "exe".
-	if b, e := unix.BytePtrFromString(name); e == nil {
-		unix.Prctl(unix.PR_SET_NAME, uintptr(unsafe.Pointer(b)), 0, 0, 0)
+	if os.Getenv(executed) != "" {
+		rename(Name())
 	}
 	return err
+}
+
+// rename gives the process a name in place of "exe", which its execution by way of
+// /proc/self/exe has left. prctl(2) would name the calling thread.
+func rename(name string) {
+	if fd, err := unix.Open("/proc/self/comm", unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
+		unix.Write(fd, []byte(name))
+		unix.Close(fd)
+	}
 }
 
 // Name is what the program was called as, without directories.

@@ -35,8 +35,11 @@ func TestMain(m *testing.M) {
 
 // report prints what Prepare has made of this process.
 func report() {
-	err := Prepare()
-	fmt.Println("error", err)
+	// On any thread but the main one, whose name is that of the process.
+	runtime.LockOSThread()
+	prepared := make(chan error)
+	go func() { prepared <- Prepare() }()
+	fmt.Println("error", <-prepared)
 	fmt.Println("processors", runtime.GOMAXPROCS(0))
 	fmt.Println("blocked", blocked())
 	fmt.Printf("umask %03o\n", unix.Umask(0))
