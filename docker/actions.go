@@ -35,6 +35,8 @@ type run struct {
 	sweeping bool // Swept with Left has been answered; the end is to be told
 	forks    bool // main is to hand over to a process that it leaves behind
 	pending  *pendingFork
+	until    time.Duration // when a start that fails for want of pids or memory is given up; 0: none does
+	shortage error         // what the last second stage that may work in a moment has died of
 	notify   *child.Notify // readiness socket, nil without one
 	nextMain int           // process that main has named, while it is not our child
 }
@@ -42,7 +44,6 @@ type run struct {
 // pendingFork is a spawn that is tried again.
 type pendingFork struct {
 	spawn engine.Spawn
-	until time.Duration
 	timer int
 }
 
@@ -59,7 +60,7 @@ type stageResult struct {
 func (s *Supervisor) act(a engine.Action) {
 	switch a := a.(type) {
 	case engine.Spawn:
-		s.spawn(a, 0)
+		s.spawn(a)
 	case engine.Signal:
 		s.signal(a)
 	case engine.Sweep:
@@ -96,20 +97,26 @@ func (s *Supervisor) act(a engine.Action) {
 }
 
 // spawn starts a process and tells the machine how that went.
-func (s *Supervisor) spawn(a engine.Spawn, until time.Duration) {
+func (s *Supervisor) spawn(a engine.Spawn) {
+	r := s.runs[a.Job]
+	if a.Again && s.stop == nil {
+		s.retryFork(a, r.shortage)
+		return
+	}
 	started, err := s.fork(a)
 	if err != nil {
 		if temporary(err) && s.stop == nil {
-			s.retryFork(a, until, err)
-			return
+			s.retryFork(a, err)
+		} else {
+			s.giveUpFork(a, err)
 		}
-		s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
 		return
 	}
 	s.endEarlier(started.PID)
 	s.procs[started.PID] = tracked{a.Job, a.Process}
 	s.queue = append(s.queue, engine.Spawned{Job: a.Job, Process: a.Process, PID: started.PID})
 	if started.Execed() {
+		r.until = 0
 		s.queue = append(s.queue, engine.Execed{Job: a.Job, Process: a.Process, PID: started.PID})
 		return
 	}
@@ -181,32 +188,41 @@ func temporary(err error) bool {
 }
 
 // retryFork arranges for another try, without giving the machine an answer yet.
-func (s *Supervisor) retryFork(a engine.Spawn, until time.Duration, err error) {
+func (s *Supervisor) retryFork(a engine.Spawn, err error) {
 	r := s.runs[a.Job]
 	now := s.now()
-	if until == 0 {
-		until = now + forkPatience
+	if r.until == 0 {
+		r.until = now + forkPatience
 		s.log.Warning().Job(r.class, r.instance).Process(a.Process).
 			Msg("cannot start " + a.Process.String() + " process: " + err.Error() + "; trying for " + seconds(forkPatience))
 	}
-	if now >= until {
-		s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
+	if now >= r.until {
+		s.giveUpFork(a, err)
 		return
 	}
 	s.dropPending(r)
-	p := &pendingFork{spawn: a, until: until}
+	p := &pendingFork{spawn: a}
 	r.pending = p
 	p.timer = s.timers.add(now+forkRetry, func() {
 		if r.pending != p {
 			return // given up by what ran just before
 		}
 		r.pending = nil
-		if s.unwanted(a, r) {
-			s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
-			return
+		a.Again = false
+		if s.m.Awaits(a.Job, a.Process) {
+			s.spawn(a)
+		} else {
+			s.giveUpFork(a, err)
 		}
-		s.spawn(a, until)
 	})
+}
+
+// giveUpFork tells the machine that a process cannot be started.
+//
+//go:noinline
+func (s *Supervisor) giveUpFork(a engine.Spawn, err error) {
+	s.runs[a.Job].until = 0
+	s.queue = append(s.queue, spawnFailed(a.Job, a.Process, 0, err))
 }
 
 // dropPending forgets the spawn that is tried again: nobody waits for it any more.
@@ -217,25 +233,18 @@ func (s *Supervisor) dropPending(r *run) {
 	}
 }
 
-// unwanted tells whether a stop has overtaken a spawn that is tried again. A stop
-// waits for the answer, and needs its own hooks only.
-func (s *Supervisor) unwanted(a engine.Spawn, r *run) bool {
-	st, ok := s.m.Status(r.class, r.instance)
-	return ok && st.Goal == jobs.Stop && a.Process != jobs.PreStopProcess && a.Process != jobs.PostStopProcess
-}
-
 // failPendingForks gives up what is being tried again: the container stops.
 func (s *Supervisor) failPendingForks(why string) {
 	for _, id := range s.jobsThat(func(r *run) bool { return r.pending != nil }) {
 		if r := s.runs[id]; r != nil {
 			p := r.pending
 			s.dropPending(r)
-			s.queue = append(s.queue, spawnFailed(p.spawn.Job, p.spawn.Process, 0, errors.New(why)))
+			s.giveUpFork(p.spawn, errors.New(why))
 		}
 	}
 }
 
-func spawnFailed(job engine.JobID, process jobs.Process, pid int, err error) engine.Input {
+func spawnFailed(job engine.JobID, process jobs.Process, pid int, err error) engine.SpawnFailed {
 	text := strings.TrimPrefix(err.Error(), process.String()+": ")
 	in := engine.SpawnFailed{Job: job, Process: process, PID: pid, Err: text, Status: 1}
 	if e, ok := errors.AsType[*child.Error](err); ok {
@@ -248,7 +257,8 @@ func spawnFailed(job engine.JobID, process jobs.Process, pid int, err error) eng
 // meanwhile, its exit has been held back until now.
 func (s *Supervisor) handleStage(r stageResult) {
 	delete(s.inStage, r.pid)
-	if run := s.runs[r.job]; run != nil {
+	run := s.runs[r.job]
+	if run != nil {
 		for _, skipped := range r.skipped {
 			s.log.Warning().Job(run.class, run.instance).Msg(skipped.Error())
 		}
@@ -256,8 +266,15 @@ func (s *Supervisor) handleStage(r stageResult) {
 	if r.err != nil {
 		delete(s.procs, r.pid)
 		delete(s.held, r.pid)
-		s.step(spawnFailed(r.job, r.process, r.pid, r.err))
+		in := spawnFailed(r.job, r.process, r.pid, r.err)
+		if run != nil && temporary(r.err) {
+			in.Again, run.shortage = true, r.err
+		}
+		s.step(in)
 		return
+	}
+	if run != nil {
+		run.until = 0
 	}
 	s.step(engine.Execed{Job: r.job, Process: r.process, PID: r.pid})
 	if exit, ok := s.held[r.pid]; ok {

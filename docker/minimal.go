@@ -99,7 +99,7 @@ func describe(in engine.Input) string {
 	case engine.Execed:
 		name, numbers = "Execed", []int{int(in.Job), int(in.Process), in.PID}
 	case engine.SpawnFailed:
-		name, about, numbers = "SpawnFailed", in.Err, []int{int(in.Job), int(in.Process), in.PID, in.Status}
+		name, about, numbers = "SpawnFailed", in.Err, []int{int(in.Job), int(in.Process), in.PID, bit(in.Again), in.Status}
 	case engine.Exited:
 		name, numbers = "Exited", []int{in.PID, in.Code, int(in.Sig), bit(in.Core), in.Heir, bit(in.Grandchild), bit(in.Left)}
 	case engine.Stopped:

@@ -243,6 +243,7 @@ func splitArgs(args []string) (out []given, command []string, err error) {
 
 func missingValue(word string) error { return &UsageError{Msg: "option " + word + " needs a value"} }
 
+//go:noinline
 func badValue(v, want string) string {
 	return jsonl.Quote(v) + " is not valid; expected " + want
 }

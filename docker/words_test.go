@@ -52,7 +52,7 @@ func TestDescribe(t *testing.T) {
 		{engine.EnvRequest{Verb: engine.EnvReset}, "EnvRequest 2 0"},
 		{engine.Spawned{Job: 1, PID: 7}, "Spawned 1 0 7"},
 		{engine.Execed{Job: 1, PID: 7}, "Execed 1 0 7"},
-		{engine.SpawnFailed{Job: 1, Err: "no", Status: 127}, "SpawnFailed 1 0 0 127 no"},
+		{engine.SpawnFailed{Job: 1, Err: "no", Status: 127}, "SpawnFailed 1 0 0 0 127 no"},
 		{engine.Exited{PID: 7, Code: 3, Left: true}, "Exited 7 3 0 0 0 0 1"},
 		{engine.Stopped{PID: 7, Sig: syscall.SIGSTOP}, "Stopped 7 19"},
 		{engine.Continued{PID: 7}, "Continued 7"},

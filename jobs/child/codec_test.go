@@ -72,7 +72,11 @@ func TestReadResult(t *testing.T) {
 		{"died", "", 0, "main: cannot execute the program: its set-up was ended by a signal"},
 		{"died later", record('w', skip), 1, "main: cannot execute the program: its set-up was ended by a signal"},
 		{"half a record", record('e', exec)[:3], 0, "main: cannot execute"},
-		{"garbage", "q", 0, "main: cannot execute the program: its set-up was ended by a signal"},
+		{"garbage", "q", 0, "main: cannot execute the program: its set-up has failed: q"},
+		{"runtime died", record('w', skip) + "fatal error: no luck\n\ngoroutine 1 [running]:\n", 1,
+			"main: cannot execute the program: its set-up has failed: fatal error: no luck"},
+		{"no thread", "runtime: failed to create new OS thread (have 2 already; errno=11)\nfatal error: newosproc\n", 0,
+			"main: cannot fork: resource temporarily unavailable (is the pids limit of the container or a limit nproc reached?)"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -11,8 +11,9 @@
 //
 // # The second stage
 //
-// It finds two descriptors: the specification (a file, see codec.go) and the pipe
-// of its result, which is closed by exec. It writes to the pipe:
+// It finds three descriptors: the specification (a file, see codec.go), the pipe of its
+// result, and the standard error of the program. All are closed by exec. It writes to
+// the pipe:
 //
 //	record                              meaning
 //	'w' stage errno arg hint            a step was left out, and why
@@ -20,7 +21,10 @@
 //	'x'                                 the next thing is execve
 //	end of file after 'x'               execve has succeeded
 //	end of file without 'x'             it has died
+//	anything else                       what the Go runtime said as it died
 //
 // An 'e' may follow 'x' when execve itself fails. stage and errno are numbers, arg
-// and hint texts, in the encoding of the specification.
+// and hint texts, in the encoding of the specification. The runtime writes to standard
+// error, which is the pipe as well until 'x'. It dies when it cannot have its threads, so
+// near a pids limit; that is reported as a fork that failed with EAGAIN.
 package child

@@ -40,12 +40,13 @@ func Stage2(args []string) int {
 	if err != nil || at < 3 {
 		return exitStatus
 	}
-	result := at + 1
-	unix.CloseOnExec(at)
-	unix.CloseOnExec(result)
+	result, stderr := at+1, at+2
+	for fd := at; fd <= stderr; fd++ {
+		unix.CloseOnExec(fd)
+	}
 	s, err := decode(readAll(at))
 	unix.Close(at)
-	c := &setup{Spec: s, result: result}
+	c := &setup{Spec: s, result: result, stderr: stderr}
 	if err != nil {
 		c.tell(recordError, &Error{Stage: StageFork, Hint: err.Error()})
 		return exitStatus
@@ -59,7 +60,8 @@ func Stage2(args []string) int {
 // setup is the state of a second stage.
 type setup struct {
 	*Spec
-	result int
+	result int // the pipe, also our standard error
+	stderr int // that of the program
 	id     identity
 	change bool // become id
 	cgroup cgroups
@@ -284,6 +286,7 @@ func (id *identity) label() string {
 func (c *setup) execute() *Error {
 	// As execve passes all else on: Go's handlers become the default action, and
 	// its threads block nothing.
+	unix.Dup3(c.stderr, 2, 0)
 	c.tell(recordExec, nil)
 	name, env := c.Argv[0], []string(c.Env)
 	err := error(unix.ENOENT)

@@ -1,6 +1,7 @@
 package child
 
 import (
+	"bytes"
 	"os"
 	"strconv"
 	"syscall"
@@ -73,7 +74,7 @@ func (s *Spec) startDirect(files []int, spawn func(func() (int, error)) (int, er
 	case nil:
 		return &Started{PID: pid, process: s.Process}, nil
 	case unix.EAGAIN, unix.ENOMEM:
-		return nil, s.forkError(err)
+		return nil, forkError(s.Process, err)
 	}
 	return nil, nil
 }
@@ -103,33 +104,36 @@ func ownsTerminal(fd int) bool {
 	return err == nil && (pgid == unix.Getpgrp() || pgid > 0 && unix.Kill(-pgid, 0) == unix.ESRCH)
 }
 
-func (s *Spec) forkError(err error) *Error {
-	e := &Error{Process: s.Process, Stage: StageFork, Errno: toErrno(err)}
+func forkError(p jobs.Process, err error) *Error {
+	e := &Error{Process: p, Stage: StageFork, Errno: toErrno(err)}
 	if e.Errno == unix.EAGAIN {
 		e.Hint = "is the pids limit of the container or a limit nproc reached?"
 	}
 	return e
 }
 
-// startStaged forks the second stage. It gets its specification and the pipe of its
-// result in the two descriptors above all others. Its environment is ours to choose,
-// as it steers the Go runtime.
+// startStaged forks the second stage. It gets its specification, the pipe of its result
+// and the standard error of the program in the three descriptors above all others. Its
+// own standard error is the pipe, where the Go runtime says what it dies of. Its
+// environment is ours to choose, as it steers the runtime.
 func (s *Spec) startStaged(files []int, spawn func(func() (int, error)) (int, error)) (*Started, *Error) {
 	spec, err := memoryFile("tend-spec", s.encode())
 	if err != nil {
-		return nil, s.forkError(err)
+		return nil, forkError(s.Process, err)
 	}
 	defer unix.Close(spec)
 	var pipe [2]int
 	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
-		return nil, s.forkError(err)
+		return nil, forkError(s.Process, err)
 	}
 	defer unix.Close(pipe[1])
 	at := len(files)
 	sys := s.session(files)
 	sys.Setctty = false // so that the second stage can say why it could not
+	files = append(append([]int{}, files...), spec, pipe[1], files[2])
+	files[2] = pipe[1]
 	attr := &syscall.ProcAttr{
-		Files: words(append(append([]int{}, files...), spec, pipe[1])),
+		Files: words(files),
 		Env:   []string{"GOMAXPROCS=1", "GOGC=off"},
 		Sys:   sys,
 	}
@@ -137,7 +141,7 @@ func (s *Spec) startStaged(files []int, spawn func(func() (int, error)) (int, er
 	pid, err := spawn(func() (int, error) { return syscall.ForkExec(self.Path(), argv, attr) })
 	if err != nil {
 		unix.Close(pipe[0])
-		e := s.forkError(err)
+		e := forkError(s.Process, err)
 		if e.Errno != unix.EAGAIN && e.Errno != unix.ENOMEM {
 			e.Stage, e.Arg, e.Hint = StageFork, "the second stage", self.Path()
 		}
@@ -172,28 +176,42 @@ func (s *Started) Wait() (skipped []*Error, failed *Error) {
 func readResult(b []byte, p jobs.Process) (skipped []*Error, failed *Error) {
 	r := reader{b: b}
 	reached := false
-	for len(r.b) > 0 {
+	for len(r.b) > 0 && r.err == nil {
 		kind := r.b[0]
+		rest := r.b
 		r.b = r.b[1:]
 		switch kind {
 		case recordExec:
 			reached = true
-			continue
 		case recordSkipped:
 			skipped = append(skipped, r.error(p))
 		case recordError:
 			failed = r.error(p)
 		default:
-			r.err = errShort
-		}
-		if r.err != nil {
-			break
+			return skipped, died(rest, p)
 		}
 	}
 	if failed == nil && (!reached || r.err != nil) {
-		failed = &Error{Process: p, Stage: StageExec, Arg: "the program", Hint: "its set-up was ended by a signal"}
+		failed = died(nil, p)
 	}
 	return skipped, failed
+}
+
+// noThread is what the Go runtime says when it cannot make a thread that it needs. Its
+// system monitor is one, so the second stage needs some processes of a pids limit.
+const noThread = "failed to create new OS thread"
+
+// died is the error of a second stage that has ended without a word of its own, by what
+// the Go runtime has said.
+func died(said []byte, p jobs.Process) *Error {
+	if bytes.Contains(said, []byte(noThread)) {
+		return forkError(p, unix.EAGAIN)
+	}
+	e := &Error{Process: p, Stage: StageExec, Arg: "the program", Hint: "its set-up was ended by a signal"}
+	if line, _, _ := bytes.Cut(said, []byte("\n")); len(line) > 0 {
+		e.Hint = "its set-up has failed: " + string(line)
+	}
+	return e
 }
 
 // owned are descriptors that Start has opened for itself.

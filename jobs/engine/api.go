@@ -127,6 +127,7 @@ type SpawnFailed struct {
 	Job     JobID
 	Process jobs.Process
 	PID     int    // that Spawned has told, 0 when nothing was forked
+	Again   bool   // after Spawned: it may work in a moment, so it is to be asked for again
 	Err     string // one line: what could not be done, and why
 	Status  int    // 127 not found, 126 not executable, 1 anything else
 }
@@ -227,6 +228,7 @@ type Spawn struct {
 	Class    *jobs.Class
 	Instance string
 	Process  jobs.Process
+	Again    bool        // SpawnFailed has said so of an earlier one: not at once
 	Env      environ.Env // complete but for what the child's user adds (HOME …)
 	FDs      []int       // to be inherited, from the events that started the job
 }

@@ -217,12 +217,15 @@ func (m *Machine) afterSweep(j *job) (done bool) {
 }
 
 // spawn asks for a process, if the class has it.
-func (m *Machine) spawn(j *job, p jobs.Process) bool {
+func (m *Machine) spawn(j *job, p jobs.Process) bool { return m.askFor(j, p, false) }
+
+// askFor is spawn, for the first time or again.
+func (m *Machine) askFor(j *job, p jobs.Process, again bool) bool {
 	if j.def.Processes[p] == nil || m.outOfTime() {
 		return false
 	}
 	j.flying = j.flying.With(p)
-	s := Spawn{Job: j.id, Class: j.def, Instance: j.name, Process: p, Env: j.processEnv(p)}
+	s := Spawn{Job: j.id, Class: j.def, Instance: j.name, Process: p, Again: again, Env: j.processEnv(p)}
 	for _, d := range j.run.fds {
 		s.FDs = append(s.FDs, d.fds...)
 	}

@@ -61,6 +61,9 @@ func (m *Machine) spawnFailed(in SpawnFailed) {
 	}
 	j.pids[in.Process] = 0
 	j.flying &^= 1 << in.Process
+	if in.Again && in.PID != 0 && m.wantsAgain(j, in.Process) && m.askFor(j, in.Process, true) {
+		return
+	}
 	reason := in.Process.String() + ": " + in.Err
 	p, state := in.Process, j.state
 	switch {
@@ -70,18 +73,50 @@ func (m *Machine) spawnFailed(in SpawnFailed) {
 	case p == jobs.Main && state == jobs.Killed:
 		m.warn(j, reason)
 		m.mainGone(j)
-	case p == jobs.Main && state != jobs.Spawned:
+	case p == jobs.Main && state != jobs.Spawned && !j.mainRuns():
 		// It has been overtaken by a stop, which goes on by itself.
 		m.warn(j, reason)
 	default:
 		m.fail(j, failure{process: p.String(), reason: reason, status: max(in.Status, 1)}, Notice{Process: p})
 		m.setGoal(j, jobs.Stop)
-		if p == jobs.PostStopProcess {
+		switch {
+		case p == jobs.PostStopProcess:
 			m.goOn(j)
-		} else {
+		case p == jobs.Main && j.hookBesideMain():
+			// It ends first.
+		default:
 			m.advance(j)
 		}
 	}
+}
+
+// mainRuns tells whether the state of j is one with a main process that is up. What says
+// that before its exec is one that stops itself there for a debugger.
+func (j *job) mainRuns() bool {
+	return j.state == jobs.PostStart || j.state == jobs.Running || j.state == jobs.PreStop
+}
+
+// hookBesideMain tells whether the state of j waits for a hook that runs beside main.
+func (j *job) hookBesideMain() bool {
+	return j.state == jobs.PostStart && j.runs(jobs.PostStartProcess) || j.state == jobs.PreStop && j.runs(jobs.PreStopProcess)
+}
+
+// wantsAgain tells whether the state of j is still that which has asked for p, which is
+// not there any more.
+func (m *Machine) wantsAgain(j *job, p jobs.Process) bool {
+	if m.halt != nil || j.unwanted(p) {
+		return false
+	}
+	if p == jobs.Main {
+		return j.state == jobs.Spawned
+	}
+	target, _ := j.target()
+	return target == p
+}
+
+// unwanted tells whether a stop has overtaken the start of p. It needs its own hooks only.
+func (j *job) unwanted(p jobs.Process) bool {
+	return j.goal == jobs.Stop && p != jobs.PreStopProcess && p != jobs.PostStopProcess
 }
 
 // exited handles the end of a process. One that nothing points to any more has
@@ -173,8 +208,7 @@ func (m *Machine) mainExited(j *job, in Exited, normal bool) {
 		return
 	}
 	// A hook that runs beside main ends first; the goal tells it where to go on.
-	hook := j.state == jobs.PostStart && j.runs(jobs.PostStartProcess) ||
-		j.state == jobs.PreStop && j.runs(jobs.PreStopProcess)
+	hook := j.hookBesideMain()
 	byItself := j.goal == jobs.Start && !j.restart
 	status := in.Code != 0 || in.Sig != 0
 	failing := byItself && (status || j.def.Respawn && !j.def.Task) && !isNormalExit(j.def, in)

@@ -28,6 +28,13 @@ func (m *Machine) Status(job, instance string) (jobs.Status, bool) {
 	return jobs.Status{Job: job}, false
 }
 
+// Awaits tells whether the answer to a Spawn is still wanted: the job has not gone on
+// without it, and no stop has overtaken it.
+func (m *Machine) Awaits(id JobID, p jobs.Process) bool {
+	j := m.jobs[id]
+	return j != nil && j.flying.Has(p) && !j.unwanted(p)
+}
+
 // List returns the status of every instance and of every class that has none, by
 // class and instance name.
 func (m *Machine) List() []jobs.Status {

@@ -116,7 +116,14 @@ func newChaos(seed uint64) *chaos {
 		case engine.Spawned:
 			delete(c.asked, slot{in.Job, in.Process})
 		case engine.SpawnFailed:
-			delete(c.asked, slot{in.Job, in.Process})
+			at := slot{in.Job, in.Process}
+			delete(c.asked, at)
+			if in.PID != 0 {
+				c.told[in.PID] = 2
+			}
+			if c.running[at] == in.PID {
+				delete(c.running, at)
+			}
 		}
 		c.noPhantoms()
 		fmt.Fprintf(&c.trace, "%v %T%+v\n", c.now, in, withoutClass(in))
@@ -165,7 +172,7 @@ func (c *chaos) maybe(stanza string) string {
 
 func (c *chaos) program() string {
 	return c.pick("serve", "serve", "serve", "true", "false", "exit 3", "sleep 1s", "sleep 200ms", "stubborn", "undead",
-		"missing", "serve leaves", "true leaves-stubborn", "serve leaves-undead", "serve with-child")
+		"missing", "scarce", "serve leaves", "true leaves-stubborn", "serve leaves-undead", "serve with-child")
 }
 
 func (c *chaos) condition() string {

@@ -130,7 +130,8 @@ func play(src string) (out string, err error) {
 //	status|why|environ NAME, list, order, idle, missing, outcomes
 //	set-env|unset-env|reset-env [NAME] VAR…
 //	shutdown [TIMEOUT RESERVE|now]
-//	hold, spawned, execed [PID], answer, fail    Spawn is answered by hand from hold on
+//	hold, spawned, execed [PID], answer     Spawn is answered by hand from hold on
+//	fail, want                              so: it cannot be done, or not for the moment
 //	brief, verbose, envs                    what is shown
 func (p *player) command(line string, body []string) error {
 	words := strings.Fields(line)
@@ -179,7 +180,7 @@ func (p *player) command(line string, body []string) error {
 		return p.shutdown(args)
 	case "hold":
 		p.manual = true
-	case "answer", "spawned", "execed", "fail":
+	case "answer", "spawned", "execed", "fail", "want":
 		if len(args) > 0 {
 			pid, _ := strconv.Atoi(args[0])
 			p.give(engine.Execed{Job: p.flying[0].Job, PID: pid})
@@ -342,6 +343,9 @@ func (p *player) answer(verb string) {
 	case "fail":
 		delete(p.live, pid)
 		p.give(engine.SpawnFailed{Job: a.Job, Process: a.Process, PID: pid, Err: "unable to execute: permission denied", Status: 126})
+	case "want":
+		delete(p.live, pid)
+		p.give(engine.SpawnFailed{Job: a.Job, Process: a.Process, PID: pid, Again: true, Err: "cannot fork: resource temporarily unavailable", Status: 1})
 	}
 }
 
@@ -445,6 +449,9 @@ func (p *player) print(a engine.Action) {
 	case engine.Spawn:
 		if p.manual || p.envs {
 			line = "spawn " + p.name(a.Job) + " " + a.Process.String()
+			if a.Again {
+				line += " again"
+			}
 			if p.envs {
 				line += " with " + strings.Join(a.Env, " ")
 			}

@@ -19,6 +19,8 @@ import (
 //	true, false, exit N   end at once
 //	sleep D               ends with 0 after D
 //	missing               cannot be executed
+//	scarce                is still in its set-up; when it ends that has failed for want
+//	                      of something, and the next try goes well
 //	stubborn              ends by KILL only
 //	undead                does not even end by KILL
 //	anything else         runs until it gets a signal
@@ -47,6 +49,7 @@ type process struct {
 	text string
 	ends time.Duration // 0: not by itself
 	dead bool          // its Exited is on the way
+	dies bool          // before its exec
 }
 
 func newWorld(o engine.Options) *world {
@@ -66,8 +69,11 @@ func (w *world) give(in engine.Input) {
 		}
 		next := w.inputs[0]
 		w.inputs = w.inputs[1:]
-		if e, ok := next.(engine.Exited); ok {
-			delete(w.live, e.PID)
+		switch in := next.(type) {
+		case engine.Exited:
+			delete(w.live, in.PID)
+		case engine.SpawnFailed:
+			delete(w.live, in.PID)
 		}
 		out := w.m.Step(w.now, next)
 		if w.stepped != nil {
@@ -132,10 +138,18 @@ func (w *world) endWith(in engine.Exited) {
 	if p == nil || p.dead {
 		return
 	}
+	w.give(w.endOf(p, in))
+}
+
+// endOf makes what the machine is told of the end of p.
+func (w *world) endOf(p *process, in engine.Exited) engine.Input {
 	p.dead = true
+	if p.dies {
+		return engine.SpawnFailed{Job: p.job, Process: p.kind, PID: in.PID, Again: true, Err: "cannot fork", Status: 1}
+	}
 	w.leave(p)
 	in.Left = in.Left || len(w.left[p.job]) > 0
-	w.give(in)
+	return in
 }
 
 // leave notes what a process leaves behind.
@@ -164,9 +178,7 @@ func (w *world) carryOut(a engine.Action) {
 			w.kill(a.Job, a.Sig)
 		}
 		if !p.dead && deadly(word(p.text), a.Sig) {
-			p.dead = true
-			w.leave(p)
-			w.inputs = append(w.inputs, engine.Exited{PID: a.PID, Sig: a.Sig, Left: len(w.left[p.job]) > 0})
+			w.inputs = append(w.inputs, w.endOf(p, engine.Exited{PID: a.PID, Sig: a.Sig}))
 		}
 	case engine.Sweep:
 		w.kill(a.Job, a.Sig)
@@ -227,8 +239,12 @@ func (w *world) launch(a engine.Spawn) {
 	pid := w.pid
 	p := &process{job: a.Job, kind: a.Process, text: text}
 	w.live[pid] = p
+	w.inputs = append(w.inputs, engine.Spawned{Job: a.Job, Process: a.Process, PID: pid})
+	if word(text) == "scarce" && !a.Again {
+		p.dies, p.ends = true, w.now+50*time.Millisecond
+		return
+	}
 	w.inputs = append(w.inputs,
-		engine.Spawned{Job: a.Job, Process: a.Process, PID: pid},
 		engine.Execed{Job: a.Job, Process: a.Process, PID: pid})
 	code, ended := 0, true
 	args := strings.Fields(text)
@@ -248,9 +264,7 @@ func (w *world) launch(a engine.Spawn) {
 		ended = false
 	}
 	if ended {
-		p.dead = true
-		w.leave(p)
-		w.inputs = append(w.inputs, engine.Exited{PID: pid, Code: code, Left: len(w.left[a.Job]) > 0})
+		w.inputs = append(w.inputs, w.endOf(p, engine.Exited{PID: pid, Code: code}))
 	}
 }
 

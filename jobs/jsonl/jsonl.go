@@ -255,6 +255,8 @@ func (c *Codec) PtrInt(name string, v **int) {
 func (c *Codec) Bool(name string, v *bool) { c.boolean(name, v, false) }
 
 // OptBool is Bool unless it is false.
+//
+//go:noinline
 func (c *Codec) OptBool(name string, v *bool) { c.boolean(name, v, !*v) }
 
 func (c *Codec) boolean(name string, v *bool, zero bool) {

@@ -60,6 +60,32 @@ func TestPidsLimit(t *testing.T) {
 	ct.wantStop()
 }
 
+// A service whose set-up needs more than a fork comes back when the room is enough for its
+// process but not for the threads of its second stage, however often that is so.
+func TestSecondStageAtPidsLimit(t *testing.T) {
+	group := cgroup(t, "pids")
+	ct := start(t, config{cgroup: group, env: hostile, args: []string{"--idle", "stay"}, jobs: map[string]string{
+		"first": service, "nice": "start on startup\nrespawn\nnice 5\nexec sleep 1000\n",
+	}})
+	ct.running("first")
+	old := ct.running("nice")
+	before := ct.threads()
+	for more := range 4 {
+		limit(t, group, more)
+		ct.inside("kill", "-KILL", strconv.Itoa(old))
+		if more == 0 {
+			ct.says("nice: cannot start main process: main: cannot fork: resource temporarily unavailable (is the pids limit")
+		}
+		ct.eventually("the end of the old process", func() bool { return ct.main("nice") != old })
+		limit(t, group, 20)
+		old = ct.running("nice")
+	}
+	if got := ct.threads(); got != before {
+		t.Errorf("%d threads, want %d as before", got, before)
+	}
+	ct.wantStop()
+}
+
 // injected makes every fork of tend fail with an error, as the kernel does without
 // memory, until stop is called. A thread that tend would make would fail as well.
 func (ct *container) injected(errno string) (stop func()) {
