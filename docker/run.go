@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -73,7 +74,11 @@ func Run(o *Options, sigs Signals) int {
 		return 1
 	}
 	self.BootBegins()
-	threads := self.Threads()
+	threads := self.Threads(func(room int) {
+		// Written at once: a thread that is missing would be the end before any log is.
+		(&reporter{json: o.LogJSON, verbosity: o.Verbosity}).say(LevelWarning, "the pids limit leaves "+strconv.Itoa(room)+
+			" processes, and tend's threads alone need 12: jobs may not start, or tend end (allow "+strconv.Itoa(pidsNeeded)+" or more)")
+	})
 	watch, watchErr := tree.Watch()
 	more, moreProblems := tree.Load()
 	changes, problems = append(changes, more...), append(problems, moreProblems...)

@@ -62,7 +62,7 @@ func keepBusy() {
 	if err := Prepare(); err != nil {
 		fmt.Println(err)
 	}
-	Threads()()
+	Threads(func(int) {})()
 	busy()
 	before := threadCount()
 	for range 3 {

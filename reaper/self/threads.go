@@ -26,15 +26,20 @@ const (
 // Threads begins to make all threads that will be needed, and returns a function that
 // waits for them. They are left to the scheduler, which reuses idle threads before it makes
 // new ones and never ends them. A thread that cannot be made later, under a pids limit,
-// would be the end of the program; where that limit is near it makes fewer. It takes about
-// as long as starting a program, so it is for those who run jobs.
-func Threads() (wait func()) {
+// would be the end of the program; where that limit is near it makes fewer, and where it
+// is too near it first calls tooFew, from another goroutine, with how many tasks the
+// limit leaves. It takes about as long as starting a program, so it is for those who run
+// jobs.
+func Threads(tooFew func(room int)) (wait func()) {
 	all := make(chan struct{})
 	go func() {
 		begin, step := make(chan struct{}), make(chan struct{})
 		held, most := 0, mostThreads()
 		if most < allThreads+jobsShare {
 			runtime.GOMAXPROCS(1)
+		}
+		if most < fewThreads+jobsShare {
+			tooFew(most)
 		}
 		enough := min(max(most-jobsShare, fewThreads), most-1, allThreads)
 		for made() < enough {

@@ -60,6 +60,31 @@ func TestPidsLimit(t *testing.T) {
 	ct.wantStop()
 }
 
+// A pids limit that is too low for tend itself is said before anything else, as it may be
+// the end.
+func TestPidsLimitTooLow(t *testing.T) {
+	group := cgroup(t, "pids")
+	confdir := t.TempDir()
+	must(t, os.WriteFile(confdir+"/first.conf", []byte("start on startup\nexec true\n"), 0o644))
+	for _, limit := range []int{10, 14} {
+		set(t, group, "pids.max", limit)
+		cmd := exec.Command("/bin/sh", "-c", "echo 0 >"+group+"/cgroup.procs; exec \"$@\"", "sh",
+			need.Tend(t), "--confdir", confdir, "--boot", "none", "--idle", "exit")
+		var out output
+		cmd.Stdout, cmd.Stderr = &out, &out
+		cmd.WaitDelay = time.Second
+		timer := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		err := cmd.Run()
+		if !timer.Stop() {
+			t.Fatalf("limit %d: it hangs\n%s", limit, &out)
+		}
+		first, _, _ := strings.Cut(out.String(), "\n")
+		if !strings.HasPrefix(first, "tend | the pids limit leaves ") || !strings.HasSuffix(first, "(allow 16 or more)") {
+			t.Errorf("limit %d: the first line is %q (%v)", limit, first, err)
+		}
+	}
+}
+
 // A service whose set-up needs more than a fork comes back when the room is enough for its
 // process but not for the threads of its second stage, however often that is so.
 func TestSecondStageAtPidsLimit(t *testing.T) {
