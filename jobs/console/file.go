@@ -33,6 +33,8 @@ type logFile struct {
 	tooBig   int64 // rotate beyond this only, after a rotation that did not work
 	mid      *pipe // whose line is not finished
 	kept     []byte
+	said     error // why it cannot be written, once that has been said
+	lost     int64 // bytes that have been given up since
 }
 
 func (f *logFile) close() {
@@ -110,26 +112,26 @@ func (r *reader) saveKept(j *job) bool {
 func (r *reader) outcome(j *job, rest []byte, err error) {
 	switch {
 	case err == nil:
-		if r.said != nil {
-			r.said = nil
-			r.c.log.Warning().Msg("log files can be written again; " + strconv.FormatInt(r.lost, 10) + " bytes were lost")
-			r.lost = 0
+		if f := j.file; f.said != nil {
+			r.c.log.Warning().Job(j.key.job, j.key.instance).
+				Msg("log file " + r.c.logPath(j.key) + ".log can be written again; " + strconv.FormatInt(f.lost, 10) + " bytes were lost")
+			f.said, f.lost = nil, 0
 		}
 		return
 	case errors.Is(err, unix.ENOSPC):
-		r.lost += int64(len(rest))
+		j.file.lost += int64(len(rest))
 	default:
 		r.keep(j, rest)
 	}
 	r.complain(j, err)
 }
 
-// complain says, once until it works again, that a log file cannot be written.
+// complain says, once until it works again, that a job's log file cannot be written.
 func (r *reader) complain(j *job, err error) {
-	if r.said != nil && r.said.Error() == err.Error() {
+	if said := j.file.said; said != nil && said.Error() == err.Error() {
 		return
 	}
-	r.said = err
+	j.file.said = err
 	r.c.log.Warning().Job(j.key.job, j.key.instance).Msg("cannot write to log file " + r.c.logPath(j.key) + ".log: " + err.Error())
 }
 
@@ -138,7 +140,7 @@ func (r *reader) keep(j *job, data []byte) {
 	room := min(keptPerJob-len(j.file.kept), keptInAll-r.saved)
 	if len(data) > room {
 		n := bytes.LastIndexByte(data[:room], '\n') + 1
-		r.lost += int64(len(data) - n)
+		j.file.lost += int64(len(data) - n)
 		data = data[:n]
 	}
 	if len(data) == 0 {

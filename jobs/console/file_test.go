@@ -1,6 +1,7 @@
 package console
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -124,7 +125,10 @@ func TestLogFileCannotBeWritten(t *testing.T) {
 	q.out(strings.Repeat("too much to be kept\n", 10_000))
 	p.out("kept too\n")
 	f.flush(t)
-	eventually(t, "one warning", func() bool { return strings.Count(f.err.String(), "cannot write to log file") == 1 })
+	eventually(t, "one warning for each", func() bool {
+		return strings.Count(f.err.String(), "cannot write to log file") == 2 &&
+			strings.Contains(f.err.String(), dir+"/p.log") && strings.Contains(f.err.String(), dir+"/q.log")
+	})
 	if n := f.rd.saved; n > 2*keptPerJob {
 		t.Errorf("%d bytes are kept", n)
 	}
@@ -139,6 +143,28 @@ func TestLogFileCannotBeWritten(t *testing.T) {
 		t.Errorf("log file has %d bytes", len(got))
 	}
 	eventually(t, "the number of lost bytes", func() bool { return strings.Contains(f.err.String(), "bytes were lost") })
+}
+
+// One file that cannot be written is said once, however often others can.
+func TestOneLogFileCannotBeWritten(t *testing.T) {
+	f := fileFixture(t, Options{})
+	if err := errors.Join(os.MkdirAll(f.opts.LogDir, 0o755), os.Symlink("/dev/stdout", f.opts.LogDir+"/bad.log")); err != nil {
+		t.Fatal(err)
+	}
+	bad, good := openProcess(t, f.Console, "bad", ""), openProcess(t, f.Console, "good", "")
+	for range 20 {
+		bad.out("to nowhere\n")
+		f.flush(t)
+		good.out("to the file\n")
+		f.flush(t)
+	}
+	eventually(t, "the warning", func() bool { return strings.Contains(f.err.String(), "bad.log") })
+	if got := f.err.String(); strings.Count(got, "\n") != 1 || strings.Contains(got, "again") {
+		t.Errorf("the log says %q, want one warning", got)
+	}
+	if got := f.file("good.log"); strings.Count(got, "\n") != 20 {
+		t.Errorf("the good file has %q", got)
+	}
 }
 
 func TestLogFileOnFullDisk(t *testing.T) {

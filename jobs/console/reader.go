@@ -79,8 +79,6 @@ type reader struct {
 	open                []*job // with a log file open
 	unsaved             []*job // with output that could not be written to their file
 	saved               int    // bytes of it
-	lost                int64  // bytes of log files that were given up
-	said                error  // why log files cannot be written, once it has been said
 	busy                bool   // a pipe was full: more is about to come, and is written with it
 	behind              bool   // some pipes are still to be sent
 	touched             bool   // something is to be given back when it is quiet
