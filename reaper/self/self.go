@@ -34,8 +34,10 @@ const carried = "TEND_CARRY_"
 // executed is set in the environment once Prepare has executed the program again.
 const executed = "TEND_EXECUTED"
 
-// early are the variables that cannot be overruled once main runs.
-var early = [...]string{"GODEBUG", "GOTRACEBACK"}
+// early are the variables that cannot be overruled once main runs. GOMAXPROCS is one
+// when it asks for more than the work needs: each processor may have made a thread by
+// then, which a pids limit of ten has no room for.
+var early = [...]string{"GODEBUG", "GOTRACEBACK", "GOMAXPROCS"}
 
 // Prepare is to be called first in main. It makes the runtime independent of its
 // environment; when a variable has taken effect before main, or signals are
@@ -44,6 +46,7 @@ var early = [...]string{"GODEBUG", "GOTRACEBACK"}
 //
 // It calls Path, so that a later change of directory does not matter.
 func Prepare() error {
+	err := again()
 	// Each of these stops the world even when it changes nothing, and a command
 	// waits for us.
 	if runtime.GOMAXPROCS(0) != processors {
@@ -57,7 +60,6 @@ func Prepare() error {
 	}
 	debug.SetTraceback(traceback)
 	Path()
-	err := again()
 	if os.Getenv(executed) != "" {
 		rename(Name())
 	}
@@ -96,14 +98,14 @@ func again() error {
 		return nil
 	}
 	err := syscall.Exec(Path(), os.Args, append(env, executed+"=1"))
-	return errors.New("cannot execute " + Path() + " again without GODEBUG, GOTRACEBACK and blocked signals: " + err.Error())
+	return errors.New("cannot execute " + Path() + " again without GODEBUG, GOTRACEBACK, GOMAXPROCS and blocked signals: " + err.Error())
 }
 
-// withoutEarly returns env with the early variables under other names.
+// withoutEarly returns env with the early variables under other names, if they matter.
 func withoutEarly(env []string) (out []string, changed bool) {
 	for _, entry := range env {
 		for _, key := range early {
-			if strings.HasPrefix(entry, key+"=") {
+			if strings.HasPrefix(entry, key+"=") && (key != "GOMAXPROCS" || runtime.GOMAXPROCS(0) > processors) {
 				entry, changed = carried+entry, true
 			}
 		}
