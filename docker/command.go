@@ -102,7 +102,7 @@ func (c *command) start() *execError {
 	c.terminal = ownsTerminal(0)
 	file := path
 	if c.terminal {
-		if own := self.Path(); unix.Access(own, unix.X_OK) == nil {
+		if own := self.Path(); executable(own) {
 			format := "text"
 			if c.opts.LogJSON {
 				format = "json"

@@ -19,8 +19,8 @@ const appArmorParser = "/sbin/apparmor_parser"
 // loads its AppArmor profile, where there is AppArmor and its parser, and we are in
 // no container that has brought its own (reference, section 2).
 func withProfile(c *jobs.Class) *jobs.Class {
-	if c.AppArmorLoad == "" || !appArmorEnabled() || unix.Access(appArmorParser, unix.X_OK) != nil ||
-		unix.Access("/run/container_type", unix.F_OK) == nil {
+	if c.AppArmorLoad == "" || !appArmorEnabled() || file.Access(appArmorParser, unix.X_OK) != nil ||
+		file.Access("/run/container_type", unix.F_OK) == nil {
 		return c
 	}
 	loading := *c

@@ -232,7 +232,7 @@ func limitOr(v string) string {
 
 func findKernel(r *findings) {
 	// Where there is no /proc the directory may still be there, and empty.
-	err := unix.Access("/proc/self/task", unix.F_OK)
+	err := file.Access("/proc/self/task", unix.F_OK)
 	r.check("/proc", err, "the processes that jobs leave behind are not found, so they are not stopped with their job; scripts are limited to 128 KiB")
 	if err == nil {
 		findHiddenProcesses(r)
@@ -295,18 +295,18 @@ func cgroupDir(controller string) string {
 		}
 		// Without a cgroup namespace the path is the host's, and what is mounted
 		// is our own part of it.
-		if dir := path.Join(root, part[2]); unix.Access(dir, unix.F_OK) == nil {
+		if dir := path.Join(root, part[2]); file.Access(dir, unix.F_OK) == nil {
 			return dir
 		}
 	}
-	if unix.Access(root, unix.F_OK) == nil {
+	if file.Access(root, unix.F_OK) == nil {
 		return root
 	}
 	return ""
 }
 
 func cgroupUnified() bool {
-	return unix.Access(cgroupRoot+"/cgroup.controllers", unix.F_OK) == nil
+	return file.Access(cgroupRoot+"/cgroup.controllers", unix.F_OK) == nil
 }
 
 // readCgroup returns the contents of a file of our cgroup, "" when there is none.
@@ -329,7 +329,7 @@ func findCgroup(r *findings) {
 	if cgroupUnified() {
 		fact = "version 2"
 	}
-	if err := unix.Access(dir, unix.W_OK); err != nil {
+	if err := file.Access(dir, unix.W_OK); err != nil {
 		fact += ", not delegated (" + err.Error() + ")"
 		cost = none
 	} else {
@@ -359,15 +359,15 @@ func findNetwork(r *findings) {
 
 func findPlaces(r *findings) {
 	fact, cost := self.Path(), ""
-	if err := unix.Access(fact, unix.X_OK); err != nil {
+	if err := file.Access(fact, unix.X_OK); err != nil {
 		fact += ": " + err.Error()
 		cost = "limits, nice, oom and the like cannot be set for jobs"
 	}
 	r.add("own executable", fact, cost)
 	r.needed()
 	r.add("control socket", socketPlace(), "")
-	r.check("/bin/sh", unix.Access("/bin/sh", unix.X_OK), "scripts and exec lines with shell characters do not run")
-	r.check("/dev/null", unix.Access("/dev/null", unix.R_OK|unix.W_OK), "jobs have no standard input and console none does not work")
+	r.check("/bin/sh", file.Access("/bin/sh", unix.X_OK), "scripts and exec lines with shell characters do not run")
+	r.check("/dev/null", file.Access("/dev/null", unix.R_OK|unix.W_OK), "jobs have no standard input and console none does not work")
 	r.needed()
 }
 
@@ -376,7 +376,7 @@ func socketPlace() string {
 	address := os.Getenv(control.Environment)
 	if address == "" {
 		for _, address = range control.Addresses(os.Geteuid()) {
-			if strings.HasPrefix(address, "@") || unix.Access(path.Dir(address), unix.W_OK|unix.X_OK) == nil {
+			if strings.HasPrefix(address, "@") || file.Access(path.Dir(address), unix.W_OK|unix.X_OK) == nil {
 				break
 			}
 		}

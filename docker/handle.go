@@ -4,7 +4,6 @@ import (
 	"slices"
 	"sort"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -208,12 +207,7 @@ func parseSignal(text string) (unix.Signal, bool) {
 	if n, err := number.Int(text); err == nil {
 		return unix.Signal(n), n >= 1 && n <= 64
 	}
-	name := jobs.Upper(text)
-	if !strings.HasPrefix(name, "SIG") {
-		name = "SIG" + name
-	}
-	sig := unix.SignalNum(name)
-	return sig, sig != 0
+	return jobs.SignalNumber(jobs.Upper(text))
 }
 
 func (s *Supervisor) handleStatus(call *control.Call) {

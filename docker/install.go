@@ -34,7 +34,7 @@ func Install(dir string, stdout, stderr io.Writer) int {
 		return status
 	}
 	target := path.Join(dir, "tend")
-	if err := unix.Faccessat(unix.AT_FDCWD, target, unix.F_OK, unix.AT_SYMLINK_NOFOLLOW); err == nil {
+	if err := unix.Lstat(target, new(unix.Stat_t)); err == nil {
 		say("left " + target + " as it is")
 	} else if err := copySelf(target); err != nil {
 		report(fault.Of("cannot copy tend to "+target, cause(err)))
@@ -65,7 +65,7 @@ func Install(dir string, stdout, stderr io.Writer) int {
 func makeDirs(dir string) error {
 	err := unix.Mkdir(dir, 0o755)
 	switch {
-	case err == unix.EEXIST && unix.Access(dir+"/", unix.F_OK) == nil: // with the slash: a directory
+	case err == unix.EEXIST && file.Access(dir+"/", unix.F_OK) == nil: // with the slash: a directory
 		return nil
 	case err == unix.ENOENT && path.Dir(dir) != dir:
 		if err := makeDirs(path.Dir(dir)); err != nil {

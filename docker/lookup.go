@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"tend/jobs/environ"
+	"tend/jobs/file"
 )
 
 // execError says why a program could not be executed.
@@ -53,7 +54,7 @@ func findProgram(name string, env environ.Env) (string, *execError) {
 		if unix.Stat(file, &st) != nil {
 			continue
 		}
-		if st.Mode&unix.S_IFMT == unix.S_IFREG && unix.Faccessat(unix.AT_FDCWD, file, unix.X_OK, unix.AT_EACCESS) == nil {
+		if st.Mode&unix.S_IFMT == unix.S_IFREG && executable(file) {
 			return file, nil
 		}
 		if denied == "" {
@@ -147,7 +148,7 @@ func (e *execError) explainDenied(file string, mode uint32, head []byte) {
 		e.hint = "chmod +x " + file
 	case unix.Statfs(file, &fs) == nil && fs.Flags&unix.ST_NOEXEC != 0:
 		e.msg = "cannot execute " + file + ": its file system is mounted noexec"
-	case unix.Faccessat(unix.AT_FDCWD, file, unix.X_OK, unix.AT_EACCESS) == nil:
+	case executable(file):
 		if interp, _ := scriptInterpreter(head); interp != "" {
 			e.hint = "its interpreter " + interp + " may not be executed"
 		}
@@ -269,3 +270,6 @@ func elfMachine(head []byte) string {
 		return "machine " + strconv.Itoa(int(machine))
 	}
 }
+
+// executable tells whether this process may execute a file.
+func executable(path string) bool { return file.Access(path, unix.X_OK) == nil }

@@ -5,8 +5,6 @@ import (
 	"syscall"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"tend/jobs"
 	"tend/jobs/environ"
 	"tend/jobs/jsonl"
@@ -583,16 +581,10 @@ func setJobOutput(o *Options, v string) string {
 
 // setParentDeath takes a signal as SIGTERM, TERM or a number.
 func setParentDeath(o *Options, v string) string {
-	if n, err := number.Int(v); err == nil && n >= 1 && n <= 64 {
-		o.ParentDeath = syscall.Signal(n)
-		return ""
-	}
-	name := jobs.Upper(v)
-	if !strings.HasPrefix(name, "SIG") {
-		name = "SIG" + name
-	}
-	if o.ParentDeath = unix.SignalNum(name); o.ParentDeath == 0 {
+	sig, ok := parseSignal(v)
+	if !ok {
 		return "the name of a signal or a number from 1 to 64"
 	}
+	o.ParentDeath = sig
 	return ""
 }

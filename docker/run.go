@@ -18,6 +18,7 @@ import (
 	"tend/jobs/engine"
 	"tend/jobs/environ"
 	"tend/jobs/event"
+	"tend/jobs/file"
 	"tend/reaper"
 	"tend/reaper/self"
 )
@@ -318,7 +319,7 @@ func (o *Options) stopTimeout(jobs bool) time.Duration {
 // there is a command, it would run without the jobs, and nothing would tell why.
 func (o *Options) warnOfDirectories() {
 	for _, dir := range slices.Concat(o.PrependConfDirs, o.ConfDirs, o.AppendConfDirs) {
-		if err := unix.Access(dir, unix.F_OK); err != nil {
+		if err := file.Access(dir, unix.F_OK); err != nil {
 			o.Warnings = append(o.Warnings, "no job files are read from "+dir+": "+err.Error())
 		}
 	}

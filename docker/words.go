@@ -2,7 +2,6 @@ package docker
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -10,14 +9,20 @@ import (
 	"tend/jobs"
 )
 
-// rtmin3 is SIGRTMIN+3, by which systemd-nspawn and others ask an init to halt. The
-// kernel's RTMIN is 32; C libraries take the first two for themselves.
-const rtmin3 = unix.Signal(34 + 3)
+// rtmin is SIGRTMIN for programs: that of the kernel is 32, and C libraries take the first
+// two for themselves. By rtmin3 systemd-nspawn and others ask an init to halt.
+const (
+	rtmin  = unix.Signal(34)
+	rtmin3 = rtmin + 3
+)
 
 // signalName names a signal without SIG, or gives its number.
 func signalName(sig unix.Signal) string {
-	if name := unix.SignalName(sig); name != "" {
-		return strings.TrimPrefix(name, "SIG")
+	if name := jobs.SignalName(sig); name != "" {
+		return name
+	}
+	if sig >= rtmin {
+		return "RTMIN+" + strconv.Itoa(int(sig-rtmin))
 	}
 	return strconv.Itoa(int(sig))
 }

@@ -9,6 +9,7 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/environ"
+	"tend/jobs/file"
 )
 
 // Spec says how to set up one process. New makes it; the fields are for reading.
@@ -151,7 +152,7 @@ func canOpenScript(c *jobs.Class, p jobs.Process) bool {
 	if p == jobs.SecurityProcess {
 		root = ""
 	}
-	return unix.Access(root+"/proc/self/fd", unix.F_OK) == nil
+	return file.Access(root+"/proc/self/fd", unix.F_OK) == nil
 }
 
 // direct decides whether fork itself can set up the process.

@@ -10,6 +10,7 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/environ"
+	"tend/jobs/file"
 	"tend/jobs/number"
 )
 
@@ -132,7 +133,7 @@ func (c *setup) switchProfile() *Error {
 	if c.AppArmor == "" {
 		return nil
 	}
-	if unix.Access("/sys/module/apparmor", unix.F_OK) != nil {
+	if file.Access("/sys/module/apparmor", unix.F_OK) != nil {
 		c.tell(recordSkipped, &Error{Stage: StageAppArmor, Arg: c.AppArmor, Hint: "this kernel has no AppArmor; the job runs unconfined"})
 		return nil
 	}
@@ -309,7 +310,7 @@ func execHint(name string, argv []string, err error) string {
 	switch {
 	case err == unix.ENOENT && name == shell && len(argv) > 2 && argv[1] == "-e":
 		return "a script, or an exec with any of " + shellCharacters + " in it, needs a shell, and this image has none"
-	case err == unix.ENOENT && unix.Access(name, unix.F_OK) == nil:
+	case err == unix.ENOENT && file.Access(name, unix.F_OK) == nil:
 		return "its interpreter or dynamic loader is missing"
 	}
 	return ""

@@ -123,7 +123,7 @@ func (f *formatter) respawn(class, def *jobs.Class) {
 func (f *formatter) exits(list []jobs.ExitStatus) {
 	for _, exit := range list {
 		if exit.Signal != 0 {
-			f.line("normal exit", signalName(exit.Signal))
+			f.line("normal exit", jobs.SignalName(exit.Signal))
 		} else {
 			f.line("normal exit", strconv.Itoa(exit.Code))
 		}

@@ -198,7 +198,7 @@ func (f *file) normal() {
 	}
 	for first := true; !f.wrong && (first || !f.atEnd()); first = false {
 		t := f.arg()
-		if sig, ok := signalNumber(string(t.text)); ok {
+		if sig, ok := jobs.SignalNumber(string(t.text)); ok {
 			f.class.NormalExit = append(f.class.NormalExit, jobs.ExitStatus{Signal: sig})
 			continue
 		}
@@ -373,13 +373,13 @@ func (f *file) cgroup() {
 // signal reads a signal by name or by a number from lo on.
 func (f *file) signal(lo int64) signal {
 	t := f.arg()
-	if sig, ok := signalNumber(string(t.text)); ok || f.wrong {
+	if sig, ok := jobs.SignalNumber(string(t.text)); ok || f.wrong {
 		return sig
 	}
 	n, ok := parseInt(t.text)
 	if !ok || n < lo || n > maxSignal {
 		hint := "expected a name or 1 to 64"
-		if _, ok := signalNumber(jobs.Upper(string(t.text))); ok {
+		if _, ok := jobs.SignalNumber(jobs.Upper(string(t.text))); ok {
 			hint += "; did you mean " + jobs.Upper(string(t.text)) + "?"
 		}
 		f.illegal(t, "Illegal signal status, expected integer", hint)

@@ -2,7 +2,6 @@ package conf
 
 import (
 	"math"
-	"strings"
 	"syscall"
 	"time"
 
@@ -78,46 +77,6 @@ func digits(b []byte, base uint64) (n uint64, negative, ok bool) {
 		n = n*base + d
 	}
 	return n, negative, len(b) > 0
-}
-
-// signalNames has the names that a job file may use, without SIG. Where several
-// are for one number, the first is the one to show.
-var signalNames = [...]struct {
-	name string
-	sig  signal
-}{
-	{"HUP", syscall.SIGHUP}, {"INT", syscall.SIGINT}, {"QUIT", syscall.SIGQUIT}, {"ILL", syscall.SIGILL},
-	{"TRAP", syscall.SIGTRAP}, {"ABRT", syscall.SIGABRT}, {"IOT", syscall.SIGIOT}, {"BUS", syscall.SIGBUS},
-	{"FPE", syscall.SIGFPE}, {"KILL", syscall.SIGKILL}, {"USR1", syscall.SIGUSR1}, {"SEGV", syscall.SIGSEGV},
-	{"USR2", syscall.SIGUSR2}, {"PIPE", syscall.SIGPIPE}, {"ALRM", syscall.SIGALRM}, {"TERM", syscall.SIGTERM},
-	{"STKFLT", 16}, {"CHLD", syscall.SIGCHLD}, {"CLD", syscall.SIGCHLD}, {"CONT", syscall.SIGCONT},
-	{"STOP", syscall.SIGSTOP}, {"TSTP", syscall.SIGTSTP}, {"TTIN", syscall.SIGTTIN}, {"TTOU", syscall.SIGTTOU},
-	{"URG", syscall.SIGURG}, {"XCPU", syscall.SIGXCPU}, {"XFSZ", syscall.SIGXFSZ}, {"VTALRM", syscall.SIGVTALRM},
-	{"PROF", syscall.SIGPROF}, {"WINCH", syscall.SIGWINCH}, {"IO", syscall.SIGIO}, {"POLL", syscall.SIGIO},
-	{"PWR", syscall.SIGPWR}, {"SYS", syscall.SIGSYS},
-}
-
-// signalNumber returns the signal of a name, with or without SIG.
-//
-//go:noinline
-func signalNumber(name string) (signal, bool) {
-	name = strings.TrimPrefix(name, "SIG")
-	for _, s := range signalNames {
-		if s.name == name {
-			return s.sig, true
-		}
-	}
-	return 0, false
-}
-
-// signalName returns the name of a signal, or "" if it has none.
-func signalName(sig signal) string {
-	for _, s := range signalNames {
-		if s.sig == sig {
-			return s.name
-		}
-	}
-	return ""
 }
 
 // resources has the names of the resource limits; their numbers are the same on

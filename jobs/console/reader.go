@@ -95,7 +95,7 @@ func (r *reader) init(c *Console) error {
 		return fault.Of("cannot make an eventfd", err)
 	}
 	// Room for what a stalled sink leaves over, and a whole read after a partial line.
-	r.buf, err = unix.Mmap(-1, 0, readSize+2*maxLine, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	r.buf, err = mapBuffer(readSize + 2*maxLine)
 	if err != nil {
 		return fault.Of("cannot map a buffer", err)
 	}
@@ -129,7 +129,7 @@ func (r *reader) free() {
 	for _, fd := range [...]int{r.event, r.epoll, r.hand[0], r.hand[1]} {
 		unix.Close(fd)
 	}
-	unix.Munmap(r.buf)
+	unmap(r.buf)
 }
 
 // watch adds a descriptor to the epoll set.

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -74,7 +75,7 @@ type mark struct {
 }
 
 func newSink(c *Console, fd int, name string) (*sink, error) {
-	buf, err := unix.Mmap(-1, 0, sinkSize, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	buf, err := mapBuffer(sinkSize)
 	if err != nil {
 		return nil, fault.Of("cannot map the buffer of "+name, err)
 	}
@@ -87,8 +88,20 @@ func newSink(c *Console, fd int, name string) (*sink, error) {
 
 func (s *sink) free() {
 	unix.Close(s.event)
-	unix.Munmap(s.buf)
+	unmap(s.buf)
 }
+
+// mapBuffer returns memory that takes up none until it is used, and can be given back. It
+// is not unix.Mmap, which brings along a table of what is mapped.
+func mapBuffer(size int) ([]byte, error) {
+	p, err := unix.MmapPtr(-1, 0, nil, uintptr(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, err
+	}
+	return unsafe.Slice((*byte)(p), size), nil
+}
+
+func unmap(buf []byte) { _ = unix.MunmapPtr(unsafe.Pointer(&buf[0]), uintptr(len(buf))) }
 
 // reserve returns a free region of at least min bytes to fill and commit, or nil
 // when there is none; then the reader is woken once there is more room. The reader

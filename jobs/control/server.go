@@ -14,6 +14,7 @@ import (
 
 	"tend/jobs/alarm"
 	"tend/jobs/fault"
+	"tend/jobs/file"
 )
 
 const (
@@ -153,7 +154,7 @@ func bind(address string) (int, error) {
 	// Everyone may connect; what a peer may do is decided by its uid. The mode is
 	// set before anyone can connect, whatever the umask is.
 	if address[0] != '@' {
-		err = unix.Chmod(address, 0o666)
+		err = file.Chmod(address, 0o666)
 	}
 	if err == nil {
 		err = unix.Listen(fd, backlog)

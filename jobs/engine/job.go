@@ -3,7 +3,6 @@ package engine
 import (
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -397,15 +396,10 @@ func signalText(sig syscall.Signal) string {
 	return name + " signal"
 }
 
-// signalNames are Upstart's: the first name where a signal has several.
-var signalNames = strings.Fields(
-	"HUP INT QUIT ILL TRAP ABRT BUS FPE KILL USR1 SEGV USR2 PIPE ALRM TERM STKFLT " +
-		"CHLD CONT STOP TSTP TTIN TTOU URG XCPU XFSZ VTALRM PROF WINCH IO PWR SYS")
-
 // SignalName returns the name that EXIT_SIGNAL has: the number if there is none.
 func SignalName(sig syscall.Signal) string {
-	if n := int(sig); n >= 1 && n <= len(signalNames) {
-		return signalNames[n-1]
+	if name := jobs.SignalName(sig); name != "" {
+		return name
 	}
 	return strconv.Itoa(int(sig))
 }

@@ -50,9 +50,26 @@ func Rest(f *os.File, most int) ([]byte, error) {
 }
 
 // Exists tells whether there is something at a path.
-func Exists(path string) bool {
-	var st unix.Stat_t
-	return unix.Stat(path, &st) == nil
+func Exists(path string) bool { return Access(path, unix.F_OK) == nil }
+
+// Access is unix.Access, without what faccessat(2) takes to know flags: it asks for the
+// real user.
+func Access(path string, mode uint32) error { return byPath(unix.SYS_FACCESSAT, path, mode) }
+
+// Chmod changes the mode of a file.
+func Chmod(path string, mode uint32) error { return byPath(unix.SYS_FCHMODAT, path, mode) }
+
+// byPath makes a system call whose arguments are a directory, a path and a number.
+func byPath(call uintptr, path string, arg uint32) error {
+	name, err := unix.BytePtrFromString(path)
+	if err != nil {
+		return err
+	}
+	dir := unix.AT_FDCWD
+	if _, _, errno := unix.Syscall(call, uintptr(dir), uintptr(unsafe.Pointer(name)), uintptr(arg)); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // Entry is what a directory says of a file in it.

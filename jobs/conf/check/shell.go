@@ -18,7 +18,7 @@ import (
 // shellPath is the shell that runs scripts, or "" when there is none.
 func shellPath() string {
 	const path = "/bin/sh"
-	if unix.Access(path, unix.X_OK) != nil {
+	if file.Access(path, unix.X_OK) != nil {
 		return ""
 	}
 	return path
