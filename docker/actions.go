@@ -87,6 +87,10 @@ func (s *Supervisor) act(a engine.Action) {
 		}
 		delete(s.runs, a.Job)
 		s.reaper.Forget(reaper.Owner(a.Job))
+		if a.Name == commandJob && s.wanted == "" {
+			// Whoever has stopped it: its end is the end of the container.
+			s.wanted = "the command has been stopped"
+		}
 	case *engine.Notice:
 		s.tell(a)
 	case engine.EssentialEnded:
@@ -194,7 +198,7 @@ func (s *Supervisor) retryFork(a engine.Spawn, err error) {
 	if r.until == 0 {
 		r.until = now + forkPatience
 		s.log.Warning().Job(r.class, r.instance).Process(a.Process).
-			Msg("cannot start " + a.Process.String() + " process: " + err.Error() + "; trying for " + seconds(forkPatience))
+			Msg("cannot start " + a.Process.String() + " process: " + withoutProcess(err, a.Process) + "; trying for " + seconds(forkPatience))
 	}
 	if now >= r.until {
 		s.giveUpFork(a, err)
@@ -244,9 +248,15 @@ func (s *Supervisor) failPendingForks(why string) {
 	}
 }
 
+// withoutProcess is the text of an error without the name of the process that it is about.
+//
+//go:noinline
+func withoutProcess(err error, process jobs.Process) string {
+	return strings.TrimPrefix(err.Error(), process.String()+": ")
+}
+
 func spawnFailed(job engine.JobID, process jobs.Process, pid int, err error) engine.SpawnFailed {
-	text := strings.TrimPrefix(err.Error(), process.String()+": ")
-	in := engine.SpawnFailed{Job: job, Process: process, PID: pid, Err: text, Status: 1}
+	in := engine.SpawnFailed{Job: job, Process: process, PID: pid, Err: withoutProcess(err, process), Status: 1}
 	if e, ok := errors.AsType[*child.Error](err); ok {
 		in.Status = e.Status()
 	}

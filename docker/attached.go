@@ -97,7 +97,8 @@ func (s *Supervisor) startCommand() {
 	c.started = true
 	// What the jobs print would run into what COMMAND does on the terminal.
 	s.console.Mute(s.onTerminal)
-	s.step(engine.Load{Class: c.class})
+	// Between the two nothing may be settled, or the container could end as idle.
+	s.queue = append(s.queue, engine.Load{Class: c.class})
 	s.step(engine.Command{Verb: engine.VerbStart, Job: commandJob})
 }
 

@@ -27,12 +27,15 @@ var (
 	}
 	afterNetwork = []bootStep{
 		{name: "static-network-up"}, {"started", "networking", nil},
-		{"runlevel", "", environ.Env{"RUNLEVEL=2", "PREVLEVEL=N"}},
-		{"starting", "rc", environ.Env{"RUNLEVEL=2", "PREVLEVEL=N"}},
-		{"started", "rc", environ.Env{"RUNLEVEL=2", "PREVLEVEL=N"}},
+		{"runlevel", "", bootRunlevel},
+		{"starting", "rc", bootRunlevel},
+		{"started", "rc", bootRunlevel},
 		{"stopped", "rc", environ.Env{"RESULT=ok", "RUNLEVEL=2", "PREVLEVEL=N"}},
 	}
 )
+
+// bootRunlevel are the variables of the runlevel event that ends the boot.
+var bootRunlevel = environ.Env{"RUNLEVEL=2", "PREVLEVEL=N"}
 
 // bootEvents lists what boot emits, in order, when everything that a full Ubuntu
 // would do has been done by the container engine already. has tells whether an

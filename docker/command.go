@@ -20,7 +20,6 @@ type command struct {
 	out      reporter
 	pid      int
 	terminal bool // the terminal has been handed over
-	ownGroup int  // our own process group, for the terminal's sake
 
 	// mu is held while signals are sent, while children are reaped, and while either
 	// is reported.
@@ -39,7 +38,7 @@ type command struct {
 //
 // What COMMAND leaves behind ends with the PID namespace.
 func runCommand(o *Options, sigs Signals) int {
-	c := &command{opts: o, out: reporter{json: o.LogJSON, verbosity: o.Verbosity}, ownGroup: unix.Getpgrp()}
+	c := &command{opts: o, out: reporter{json: o.LogJSON, verbosity: o.Verbosity}}
 	c.prepare()
 	<-sigs.Ready
 	if err := c.start(); err != nil {
@@ -50,7 +49,9 @@ func runCommand(o *Options, sigs Signals) int {
 	c.out.say(LevelInfo, "started "+o.Command[0]+", pid "+strconv.Itoa(c.pid))
 	go sigs.Others(true)
 	status := c.loop(sigs.C)
-	c.takeTerminalBack()
+	if c.terminal {
+		takeTerminalBack(c.pid)
+	}
 	return status
 }
 
@@ -248,19 +249,6 @@ func (c *command) result(ws unix.WaitStatus) int {
 		c.out.say(LevelInfo, c.opts.Command[0]+" exited with status "+strconv.Itoa(status))
 	}
 	return c.opts.MapStatus(status)
-}
-
-// takeTerminalBack makes our own process group the foreground one again, unless somebody
-// else has taken the terminal since. A script that started us could not read from it
-// otherwise; with PID 1 everybody who could care ends.
-func (c *command) takeTerminalBack() {
-	if !c.terminal || os.Getpid() == 1 {
-		return
-	}
-	if fg, err := foreground(0); err == nil && (fg == c.pid || fg > 0 && unix.Kill(-fg, 0) == unix.ESRCH) {
-		// The group may be gone with the session; then nobody misses the terminal.
-		setForeground(0, c.ownGroup)
-	}
 }
 
 // reporter writes the few lines that command mode has to say. It needs no thread and no

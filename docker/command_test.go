@@ -200,14 +200,20 @@ func session(t *testing.T, env []string, argv ...string) (*exec.Cmd, *tty.Termin
 
 // TestTerminalGoesBack: a script goes on reading from the terminal after tend.
 func TestTerminalGoesBack(t *testing.T) {
-	c, term := session(t, nil, "/bin/sh", "-c", `"$@"; echo "status $?"; read x; echo "read $x"`,
-		"sh", need.Tend(t), noJobs(t), "--", "/bin/sh", "-c", "read y; exit 5")
-	term.Type("a\n")
-	term.Expect("status 5")
-	term.Type("word\n")
-	term.Expect("read word")
-	if err := c.Wait(); err != nil {
-		t.Error(err)
+	dir := t.TempDir()
+	put(t, dir+"/web.conf", "start on startup\nexec sleep 1000\n", 0o644)
+	for name, jobs := range map[string]string{"alone": noJobs(t), "beside jobs": "--confdir=" + dir} {
+		t.Run(name, func(t *testing.T) {
+			c, term := session(t, nil, "/bin/sh", "-c", `stty tostop; "$@"; echo "status $?"; read x; echo "read $x"`,
+				"sh", need.Tend(t), jobs, "--", "/bin/sh", "-c", "read y; exit 5")
+			term.Type("a\n")
+			term.Expect("status 5")
+			term.Type("word\n")
+			term.Expect("read word")
+			if err := c.Wait(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

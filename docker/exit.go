@@ -1,9 +1,12 @@
 package docker
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"tend/jobs/engine"
 )
@@ -70,12 +73,19 @@ func (s *Supervisor) idleExit() {
 			s.neverStarted(w.Job, "waits for "+strings.Join(terms, ", "))
 		}
 		for _, c := range s.m.Classes() {
-			if c.StartOn == nil && !s.masks.masked(c.Name) {
+			switch {
+			case c.StartOn != nil:
+			case s.masks.masked(c.Name):
+				s.neverStarted(c.Name, "is masked, so only a command starts it")
+			default:
 				s.neverStarted(c.Name, "has no start on, so only a command starts it")
 			}
 		}
-	} else if last := s.m.Outcomes(); len(last) > 0 && last[0].Failed {
-		status = last[0].Status
+	}
+	if last := s.m.Outcomes(); len(last) > 0 && last[0].Failed {
+		if s.ranEver {
+			status = last[0].Status
+		}
 		s.culprit = instance{last[0].Job, last[0].Instance}
 		reason += "; " + who(last[0].Job, last[0].Instance) + " had failed"
 	}
@@ -127,8 +137,11 @@ func (s *Supervisor) writeTerminationLog(line string) {
 func leaveReason(text string) error {
 	text = text[:min(len(text), terminationLimit)]
 	f, err := os.OpenFile(terminateLog, os.O_WRONLY|os.O_TRUNC, 0)
-	if err != nil {
+	if errors.Is(err, unix.ENOENT) {
 		return nil // not under Kubernetes
+	}
+	if err != nil {
+		return err
 	}
 	defer f.Close()
 	_, err = f.WriteString(text)

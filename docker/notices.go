@@ -116,6 +116,7 @@ func (s *Supervisor) tellExited(n *engine.Notice) {
 			status = 128 + int(n.Sig)
 		}
 		s.command.status = &status
+		takeTerminalBack(n.PID)
 	}
 	e := s.log.Info()
 	if (n.Process == jobs.PostStartProcess || n.Process == jobs.PreStopProcess) && !n.Normal && (n.Code != 0 || n.Sig != 0) {

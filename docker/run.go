@@ -58,11 +58,10 @@ type Signals struct {
 func Run(o *Options, sigs Signals) int {
 	sources := o.sources()
 	o.warnOfDirectories()
-	tree := confdir.New(sources)
-	changes, problems := []confdir.Change(nil), []error(nil)
 	if len(o.Command) > 0 {
-		// Before anything is watched: to give up watches takes the kernel 10 ms.
-		if changes, problems = tree.Load(); len(changes) == 0 && len(problems) == 0 {
+		// With a tree of its own: to give up watches takes the kernel 10 ms, and nothing is
+		// missed in one that is watched before it is read.
+		if changes, problems := confdir.New(sources).Load(); len(changes) == 0 && len(problems) == 0 {
 			return runCommand(o, sigs)
 		}
 	}
@@ -80,9 +79,9 @@ func Run(o *Options, sigs Signals) int {
 		(&reporter{json: o.LogJSON, verbosity: o.Verbosity}).say(LevelWarning, "the pids limit leaves "+strconv.Itoa(room)+
 			" processes, and tend's threads alone need 12: jobs may not start, or tend end (allow "+strconv.Itoa(pidsNeeded)+" or more)")
 	})
+	tree := confdir.New(sources)
 	watch, watchErr := tree.Watch()
-	more, moreProblems := tree.Load()
-	changes, problems = append(changes, more...), append(problems, moreProblems...)
+	changes, problems := tree.Load()
 
 	log := out.Log()
 	for _, w := range o.Warnings {
@@ -112,7 +111,11 @@ func Run(o *Options, sigs Signals) int {
 		return refuse("a job file is broken and --strict is given: not starting", exitUnfit)
 	}
 	if len(changes) == 0 && len(o.Command) == 0 {
-		return refuse("nothing to run: no job file in "+strings.Join(places(sources), ", ")+" and no COMMAND; see tend --help", exitNothing)
+		found := "no job file"
+		if broken {
+			found = "no job file that can be used"
+		}
+		return refuse("nothing to run: "+found+" in "+strings.Join(places(sources), ", ")+" and no COMMAND; see tend --help", exitNothing)
 	}
 
 	s := newSupervisor(o, sigs.C, out, tree)
@@ -271,10 +274,11 @@ func (s *Supervisor) pollSignals() bool {
 	return false
 }
 
-// hasJob tells whether an enabled job of that name exists.
+// hasJob tells whether an enabled job of that name exists: one that an event may start,
+// which one that is masked or manual is not.
 func (s *Supervisor) hasJob(name string) bool {
-	_, ok := s.m.Class(name)
-	return ok && !s.masks.masked(name)
+	c, ok := s.m.Class(name)
+	return ok && c.StartOn != nil
 }
 
 // load hands changed definitions to the machine.

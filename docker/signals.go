@@ -22,9 +22,8 @@ func (s *Supervisor) handleSignal(sig unix.Signal) {
 		}
 		s.reload()
 		s.forward(sig)
-	case unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGCONT, unix.SIGPIPE:
-		// Job control is the terminal's and its foreground group's business; a
-		// closed standard output is met where it is written to.
+	case unix.SIGTSTP, unix.SIGTTIN, unix.SIGTTOU, unix.SIGCONT:
+		// Job control is the terminal's and its foreground group's business.
 	default:
 		s.forward(sig)
 	}

@@ -207,9 +207,10 @@ func (s *Supervisor) finish() {
 	if took := s.stop.lastAt - s.stop.began; s.stop.last != "" && took >= slowStop {
 		line += ", the last job was " + s.stop.last + " after " + decimal(took, 2) + " s"
 	}
+	why := line + ": " + s.stop.reason
 	if s.stop.signal == 0 {
-		line += ": " + s.stop.reason
+		line = why
 	}
 	s.log.Notice().Status(s.status).Msg(line)
-	s.writeTerminationLog(line)
+	s.writeTerminationLog(why)
 }

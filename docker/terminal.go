@@ -73,6 +73,20 @@ func setForeground(fd, pgid int) error {
 	return err
 }
 
+// takeTerminalBack makes our own process group the foreground one again after the end of
+// the command, which had the given pid, unless somebody else has taken the terminal since.
+// A script that started us could not read from it otherwise; with PID 1 everybody who could
+// care ends.
+func takeTerminalBack(command int) {
+	if os.Getpid() == 1 {
+		return
+	}
+	if fg, err := foreground(0); err == nil && (fg == command || fg > 0 && unix.Kill(-fg, 0) == unix.ESRCH) {
+		// The group may be gone with the session; then nobody misses the terminal.
+		_ = setForeground(0, unix.Getpgrp())
+	}
+}
+
 // addSignal adds a signal to a set; the kernel numbers the bits from the lowest of the
 // first word, whose size is that of a C long.
 func addSignal(set *unix.Sigset_t, s syscall.Signal) {

@@ -10,6 +10,7 @@ import (
 	"tend/jobs/console"
 	"tend/jobs/control"
 	"tend/jobs/engine"
+	"tend/jobs/environ"
 	"tend/jobs/event"
 )
 
@@ -154,7 +155,11 @@ func printable(l console.Line) string {
 func (e *explanation) startOn(r *engine.Report) {
 	switch class, _ := e.s.m.Class(r.Job); {
 	case e.s.masks.masked(r.Job):
-		e.say("events do not start it in a container, since it manages a host; " + r.Job + ".override or --mask none changes that")
+		why := "in a container, since it manages a host"
+		if e.s.opts.MaskSet {
+			why = "since --mask names it"
+		}
+		e.say("events do not start it " + why + "; " + r.Job + ".override or --mask none changes that")
 	case r.Manual:
 		e.say("it has no start on: only a command starts it (start " + r.Job + ")")
 	default:
@@ -191,12 +196,29 @@ func (e *explanation) emitters(t *engine.Term) string {
 	}
 	name := t.Operator.Name
 	if e.s.opts.Boot == BootAuto && slices.Contains(event.BootNames(), name) || name == e.s.opts.StartupEvent {
-		by = append(by, "tend itself, at boot")
+		by = append(by, "tend itself, "+occasion(t.Operator))
 	}
 	if len(by) == 0 {
 		return "nobody is known to emit it (initctl emit " + name + " does)"
 	}
 	return "emitted by " + strings.Join(by, ", ")
+}
+
+// occasion says when tend emits an event of its own.
+func occasion(o *event.Operator) string {
+	switch o.Name {
+	case "control-alt-delete":
+		return "on the signal INT"
+	case "power-status-changed":
+		return "on the signal PWR"
+	case "shutdown", "deconfiguring-networking", "unmounted-remote-filesystems":
+		return "at shutdown"
+	case "runlevel":
+		if !o.Matches(event.Event{Name: o.Name, Env: bootRunlevel}, environ.Layers{}) {
+			return "at shutdown"
+		}
+	}
+	return "at boot"
 }
 
 // ago writes a duration for people, to the second.

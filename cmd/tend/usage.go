@@ -45,7 +45,7 @@ Output:
 Process:
   -g, --kill-process-group signals go to COMMAND's whole process group
   -s, --subreaper          accepted for tini's sake: done anyway when not PID 1
-  -w, --warn-on-reap       say which orphans are reaped
+  -w, --warn-on-reap       say when orphans are reaped
   -p, --parent-death-signal SIG
                            get SIG when the parent process dies
   --socket PATH            the control socket

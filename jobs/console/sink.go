@@ -218,6 +218,11 @@ func (s *sink) close() {
 // run is the thread that writes.
 func (s *sink) run() {
 	runtime.LockOSThread()
+	// That nobody reads what is written here is no signal for anyone: PIPE goes to the
+	// thread that writes.
+	var pipe unix.Sigset_t
+	pipe.Val[0] = 1 << (unix.SIGPIPE - 1)
+	_ = unix.PthreadSigmask(unix.SIG_BLOCK, &pipe, nil)
 	for {
 		log, out, ok := s.next()
 		if !ok {

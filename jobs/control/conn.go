@@ -254,12 +254,36 @@ func (c *conn) waitHangUp() error {
 	})
 }
 
+// send writes all of b, until the write deadline. Unlike a write to the file it makes no
+// SIGPIPE of a client that has gone, which would look like one that was sent to us.
+func (c *conn) send(b []byte) error {
+	var failed error
+	err := c.raw.Write(func(fd uintptr) bool {
+		for len(b) > 0 && failed == nil {
+			switch n, err := unix.SendmsgN(int(fd), b, nil, nil, unix.MSG_NOSIGNAL); err {
+			case nil:
+				b = b[n:]
+			case unix.EINTR:
+			case unix.EAGAIN:
+				return false
+			default:
+				failed = err
+			}
+		}
+		return true
+	})
+	if err != nil {
+		return err
+	}
+	return failed
+}
+
 // refuse writes an error, as far as the client's buffer takes it at once.
 func (c *conn) refuse(text string) {
 	line := appendLine(nil, &Response{V: Protocol, Error: text})
 	// The connection ends anyway.
 	_ = c.file.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _ = c.file.Write(line)
+	_ = c.send(line)
 }
 
 // writer writes the answers of a call.
@@ -321,7 +345,7 @@ func (w *writer) flush() error {
 	if err := w.conn.file.SetWriteDeadline(deadline); err != nil {
 		return err
 	}
-	_, err := w.conn.file.Write(w.buf)
+	err := w.conn.send(w.buf)
 	w.buf = w.buf[:0]
 	return err
 }

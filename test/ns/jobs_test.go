@@ -25,6 +25,20 @@ func TestExitPolicy(t *testing.T) {
 	}{
 		{name: "command ends", args: []string{"--", "sh", "-c", "exit 5"}, want: 5,
 			jobs: map[string]string{"web.conf": service}},
+		{name: "command beside a task that has ended", args: []string{"--", "sh", "-c", "exit 5"}, want: 5,
+			jobs: map[string]string{"once.conf": "start on startup\ntask\nexec true\n"}},
+		{name: "command beside a job that none starts", args: []string{"--", "sh", "-c", "exit 5"}, want: 5,
+			jobs: map[string]string{"manual.conf": "exec sleep 1000\n"}},
+		{name: "command beside a job that waits for it", args: []string{"--", "sleep", "1000"}, want: 143,
+			jobs: map[string]string{"end.conf": "start on started command\nexec @TEND@ ctl shutdown now\n"}},
+		{name: "command beside a job that waits in vain", args: []string{"--", "sh", "-c", "exit 5"}, want: 5,
+			jobs: map[string]string{"a.conf": "start on nosuchevent\nexec sleep 1000\n"}},
+		{name: "command beside a broken file", args: []string{"--", "sh", "-c", "exit 5"}, want: 5, log: "broken.conf:1:1: ",
+			jobs: map[string]string{"broken.conf": "frobnicate\n"}},
+		{name: "command and runlevel 6", args: []string{"--", "sh", "-c", "trap 'exit 9' TERM; while :; do sleep 0.05; done"}, want: 9,
+			jobs: map[string]string{"end.conf": "start on started command\ntask\nexec @TEND@ ctl emit --no-wait runlevel RUNLEVEL=6 PREVLEVEL=2\n"}},
+		{name: "command is stopped", args: []string{"--", "sleep", "1000"}, want: 143, log: "stopping: the command has been stopped",
+			jobs: map[string]string{"web.conf": service, "end.conf": "start on started command\ntask\nexec @TEND@ ctl stop --no-wait command\n"}},
 		{name: "command is killed", args: []string{"--", "sh", "-c", "kill -9 $$"}, want: 137,
 			jobs: map[string]string{"web.conf": service}},
 		{name: "command is not found", args: []string{"--", "/no/such"}, want: 127,
@@ -66,6 +80,13 @@ func TestExitPolicy(t *testing.T) {
 			jobs: map[string]string{"web.conf": service, "end.conf": "start on started web\ntask\nexec @TEND@ ctl emit --no-wait runlevel RUNLEVEL=6 PREVLEVEL=2\n"}},
 		{name: "strict and a broken file", args: []string{"--strict"}, want: 78, log: "broken.conf:2:1: ",
 			jobs: map[string]string{"web.conf": service, "broken.conf": "exec true\nfrobnicate\n"}},
+		{name: "every job has failed at its start", want: 78, log: "no job has run and none can start any more; a had failed",
+			jobs: map[string]string{"a.conf": "start on startup\npre-start exec sh -c 'echo oops; exit 5'\nexec sleep 1000\n"}},
+		{name: "rc switched off by hand", want: 5,
+			jobs: map[string]string{"rc.conf": "start on runlevel [0123456]\ntask\nexec sleep 1000\n", "rc.override": "manual\n",
+				"web.conf": "start on stopped rc RUNLEVEL=[2345]\nessential\nexec sh -c 'exit 5'\n"}},
+		{name: "only a broken file", want: 64, log: "nothing to run: no job file that can be used in ",
+			jobs: map[string]string{"broken.conf": "frobnicate\n"}},
 		{name: "nothing to run", want: 64, log: "init",
 			jobs: map[string]string{"README": "no job file\n"}},
 		{name: "unknown option", args: []string{"--stop-timout", "3"}, want: 2, log: "--stop-timeout",
@@ -79,6 +100,9 @@ func TestExitPolicy(t *testing.T) {
 			}
 			if !strings.Contains(ct.err.String(), tt.log) {
 				t.Errorf("stderr does not say %q\n%s", tt.log, ct.dump())
+			}
+			if n := strings.Count(ct.err.String(), "broken.conf:"); n > 1 {
+				t.Errorf("the broken file is told of %d times\n%s", n, ct.dump())
 			}
 		})
 	}
@@ -136,7 +160,7 @@ func TestOtherSignalsWithJobs(t *testing.T) {
 	ct.outHas("ready\n")
 	for _, sig := range forwarded() {
 		switch sig {
-		case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPWR, 34 + 3, unix.SIGPIPE:
+		case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT, unix.SIGPWR, 34 + 3:
 			continue
 		}
 		t.Run(fmt.Sprint(int(sig)), func(t *testing.T) {

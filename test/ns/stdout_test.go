@@ -3,6 +3,8 @@ package ns
 import (
 	"os"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // TestStandardOutputIsGone: with nobody to read its standard output, or none at all,
@@ -24,6 +26,29 @@ func TestStandardOutputIsGone(t *testing.T) {
 		ct.running("talk")
 		if got := ct.stop(); got != 0 {
 			t.Errorf("status %d, want 0\n%s", got, ct.dump())
+		}
+	})
+	t.Run("closed by its reader, beside a command", func(t *testing.T) {
+		r, w, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+		marks := t.TempDir()
+		ct := start(t, config{jobs: jobs, stdout: w, args: append([]string{"--"}, "sh", "-c",
+			"cd \"${0%/*}\"; trap 'touch pipe' PIPE; trap 'exit 7' USR1; touch ready; while :; do sleep 0.05; done", marks+"/x")})
+		w.Close()
+		ct.file("up")
+		ct.errHas("cannot write")
+		ct.eventually("the command", func() bool { _, err := os.Stat(marks + "/ready"); return err == nil })
+		// Signals of different numbers may overtake each other, but not by a run of the shell.
+		ct.ctl("status", "talk")
+		ct.signal(unix.SIGUSR1)
+		if got := ct.wait(); got != 7 {
+			t.Errorf("status %d, want 7\n%s", got, ct.dump())
+		}
+		if _, err := os.Stat(marks + "/pipe"); err == nil {
+			t.Errorf("the PIPE signal of tend's own writing has reached the command\n%s", ct.dump())
 		}
 	})
 	t.Run("never open", func(t *testing.T) {

@@ -39,7 +39,6 @@ type Tree struct {
 	sources  []source
 	reserved string
 	jobs     map[string]*job
-	loaded   bool
 	watcher  *watcher // nil: not watching
 	pass     uint32   // number of the scan that is going on
 
@@ -114,7 +113,6 @@ func New(sources Sources) *Tree {
 // are broken are told again each time.
 func (t *Tree) Load() (changes []Change, problems []error) {
 	t.begin()
-	t.loaded = true
 	for _, j := range t.jobs {
 		if j.from != nil && j.from.broken {
 			j.base = nil

@@ -37,9 +37,9 @@ type notice struct {
 }
 
 // Watch begins to watch the sources and returns a descriptor, non-blocking and
-// close-on-exec, that is readable when something has changed; see Read. When it is
-// called before the first Load nothing is missed. On an error nothing is watched,
-// and changes are found by Load only.
+// close-on-exec, that is readable when something has changed; see Read. It is to be
+// called before the first Load, so that nothing is missed. On an error nothing is
+// watched, and changes are found by Load only.
 func (t *Tree) Watch() (fd int, err error) {
 	fd, err = unix.InotifyInit1(unix.IN_NONBLOCK | unix.IN_CLOEXEC)
 	if err != nil {
@@ -52,17 +52,6 @@ func (t *Tree) Watch() (fd int, err error) {
 		if !s.file {
 			t.watchDir(s.path)
 		}
-	}
-	if t.loaded {
-		// The directories below, which Load has seen already. What has changed in
-		// them since then is told with the next changes.
-		t.begin()
-		for i := range t.sources {
-			if !t.sources[i].file {
-				t.walk(i, t.sources[i].path)
-			}
-		}
-		t.parser, t.buf = nil, nil
 	}
 	if err := t.watcher.full; err != nil {
 		t.problems = slices.DeleteFunc(t.problems, func(p error) bool { return p == err })

@@ -180,23 +180,6 @@ func TestWatchSources(t *testing.T) {
 	w.expect("directory of two sources", "+n: n", "+nested/n: n")
 }
 
-func TestWatchAfterLoad(t *testing.T) {
-	dir := t.TempDir()
-	write(t, dir+"/sub/a.conf", "exec a")
-	tree := New(Sources{Dirs: []string{dir}})
-	changes, problems := tree.Load()
-	check(t, "load", told(dir, changes, problems), "+sub/a: a")
-	write(t, dir+"/sub/b.conf", "exec b")
-	fd, err := tree.Watch()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tree.Close()
-	w := watchedTree{tree, t, dir, fd}
-	write(t, dir+"/sub/c.conf", "exec c")
-	w.expect("between and after", "+sub/b: b", "+sub/c: c")
-}
-
 // TestOverflow makes more changes than the kernel keeps.
 func TestOverflow(t *testing.T) {
 	if testing.Short() {
