@@ -4,6 +4,7 @@ import (
 	"errors"
 	"sort"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -71,7 +72,7 @@ func (s *Supervisor) act(a engine.Action) {
 		s.track(a)
 	case engine.CloseFDs:
 		for _, fd := range a.FDs {
-			unix.Close(fd)
+			syscall.Close(fd)
 		}
 	case engine.Reply:
 		s.replies = append(s.replies, a)
@@ -103,6 +104,7 @@ func (s *Supervisor) act(a engine.Action) {
 // spawn starts a process and tells the machine how that went.
 func (s *Supervisor) spawn(a engine.Spawn) {
 	r := s.runs[a.Job]
+	s.dropPending(r) // of a process that the machine has given up
 	if a.Again && s.stop == nil {
 		s.retryFork(a, r.shortage)
 		return

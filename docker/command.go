@@ -223,8 +223,8 @@ func (c *command) kill(target int, s syscall.Signal) {
 // the exit status.
 func (c *command) reap() (status int, ended bool) {
 	for {
-		var ws unix.WaitStatus
-		pid, err := unix.Wait4(-1, &ws, unix.WNOHANG, nil)
+		var ws syscall.WaitStatus
+		pid, err := syscall.Wait4(-1, &ws, unix.WNOHANG, nil)
 		switch {
 		case err == unix.EINTR:
 		case err != nil || pid == 0:
@@ -240,7 +240,7 @@ func (c *command) reap() (status int, ended bool) {
 }
 
 // result returns the exit status for the command's end.
-func (c *command) result(ws unix.WaitStatus) int {
+func (c *command) result(ws syscall.WaitStatus) int {
 	status := ws.ExitStatus()
 	if ws.Signaled() {
 		status = 128 + int(ws.Signal())
@@ -270,7 +270,7 @@ func (r *reporter) say(level int, text string) {
 		line = append(line, `","level":"`+names[level-LevelError]+`","msg":`...)
 		line = append(jsonl.AppendString(line, text), "}\n"...)
 	}
-	if _, err := unix.Write(2, line); err == unix.EPIPE {
+	if _, err := syscall.Write(2, line); err == unix.EPIPE {
 		r.broken = true
 	}
 }

@@ -3,6 +3,7 @@ package docker
 import (
 	"os"
 	"runtime"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -61,7 +62,7 @@ func discard(fd int) {
 	// Without it the exit closes fd, a little later.
 	_ = unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(fd, pair[0], pair[1]), nil, 0)
 	for _, fd := range [...]int{pair[0], pair[1], fd} {
-		unix.Close(fd)
+		syscall.Close(fd)
 	}
 }
 

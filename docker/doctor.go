@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -239,12 +240,12 @@ func findKernel(r *findings) {
 	}
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
 	if err == nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 	}
 	r.check("pidfd", err, "processes that are not tend's children are signalled after a look at their start time")
 	fd, err = unix.InotifyInit1(unix.IN_CLOEXEC)
 	if err == nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 	}
 	r.check("inotify", err, "changed job files are read on HUP or initctl reload-configuration only")
 	// Whether tracing is allowed cannot be told without tracing somebody, and nothing in

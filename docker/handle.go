@@ -20,6 +20,10 @@ import (
 
 // handle carries out the request of a client, or forgets one whose client has gone.
 func (s *Supervisor) handle(call *control.Call) {
+	if call.Bug != nil {
+		s.log.Error().Msg("bug in tend: " + panicText(call.Bug) + "; a client has lost its connection")
+		return
+	}
 	if gone := call.Cancels; gone != nil {
 		if gone.Abandon != nil {
 			gone.Abandon()

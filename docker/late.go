@@ -2,6 +2,7 @@ package docker
 
 import (
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -56,7 +57,7 @@ func (l *lateInterfaces) listen() {
 	}
 	fd, err := openNetlink(unix.RTMGRP_LINK | unix.RTMGRP_IPV4_IFADDR | unix.RTMGRP_IPV6_IFADDR)
 	if err == nil {
-		err = unix.SetNonblock(fd, true)
+		err = syscall.SetNonblock(fd, true)
 	}
 	if err != nil {
 		l.failed = true

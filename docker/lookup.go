@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -109,13 +110,13 @@ func explainExec(file string, errno error) *execError {
 const headSize = 4096
 
 func readHead(file string) []byte {
-	fd, err := unix.Open(file, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, err := syscall.Open(file, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil
 	}
-	defer unix.Close(fd)
+	defer syscall.Close(fd)
 	head := make([]byte, headSize)
-	n, _ := unix.Read(fd, head)
+	n, _ := syscall.Read(fd, head)
 	return head[:max(n, 0)]
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sort"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -108,7 +109,7 @@ func openNetlink(groups uint32) (int, error) {
 		return -1, err
 	}
 	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK, Groups: groups}); err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return -1, err
 	}
 	return fd, nil
@@ -121,7 +122,7 @@ func dump(kind uint16) ([]message, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer syscall.Close(fd)
 	tv := unix.NsecToTimeval(200e6)
 	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv); err != nil {
 		return nil, err
@@ -136,7 +137,7 @@ func dump(kind uint16) ([]message, error) {
 	var out []message
 	buf := make([]byte, 1<<16)
 	for {
-		n, err := unix.Read(fd, buf)
+		n, err := syscall.Read(fd, buf)
 		if err == unix.EINTR {
 			continue
 		}

@@ -25,6 +25,11 @@ func (s *Supervisor) listenNotify(r *run) (string, error) {
 		}
 		r.notify = n
 		go func() {
+			defer func() {
+				if cause := recover(); cause != nil {
+					s.log.Error().Job(r.class, r.instance).Msg("bug in tend: " + panicText(cause) + "; readiness is not noticed any more")
+				}
+			}()
 			for {
 				m, err := n.Receive()
 				if err != nil {

@@ -3,6 +3,7 @@ package docker
 import (
 	"math/rand/v2"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ func (s *Supervisor) tellOuter(message string) {
 	}
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err == nil {
-		defer unix.Close(fd)
+		defer syscall.Close(fd)
 		// x/sys writes a leading @ as the NUL of an abstract name.
 		err = unix.Sendto(fd, []byte(message), unix.MSG_NOSIGNAL, &unix.SockaddrUnix{Name: path})
 	}

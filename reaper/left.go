@@ -155,7 +155,7 @@ func (r *Reaper) signal(p Proc, sig syscall.Signal) error {
 	if p.PPID != r.self {
 		var err error
 		if fd, err = unix.PidfdOpen(p.PID, 0); err == nil {
-			defer unix.Close(fd)
+			defer syscall.Close(fd)
 		} else if err == unix.ESRCH {
 			return err
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -57,7 +58,7 @@ type procFS struct {
 var errForeignProc = errors.New("/proc is that of another PID namespace")
 
 func (f *procFS) open(self int) error {
-	f.dir, f.err = unix.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	f.dir, f.err = syscall.Open("/proc", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if f.err != nil {
 		f.err = &os.PathError{Op: "open", Path: "/proc", Err: f.err}
 		return f.err
@@ -71,7 +72,7 @@ func (f *procFS) open(self int) error {
 		f.err = errForeignProc
 	}
 	if f.err != nil {
-		unix.Close(f.dir)
+		syscall.Close(f.dir)
 	}
 	return f.err
 }
@@ -84,7 +85,7 @@ func (f *procFS) pids(each func(pid int)) error {
 	if f.dirents == nil {
 		f.dirents = make([]byte, 32<<10)
 	}
-	if _, err := unix.Seek(f.dir, 0, 0); err != nil {
+	if _, err := syscall.Seek(f.dir, 0, 0); err != nil {
 		return err
 	}
 	for {
@@ -159,12 +160,12 @@ func (f *procFS) read(pid int, name string, max int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer syscall.Close(fd)
 	if f.text == nil {
 		f.text = make([]byte, 4096)
 	}
 	for got := 0; ; {
-		n, err := unix.Read(fd, f.text[got:])
+		n, err := syscall.Read(fd, f.text[got:])
 		if err == unix.EINTR {
 			continue
 		}
@@ -271,7 +272,7 @@ func (f *procFS) execing(pid int) bool {
 func (f *procFS) traceable(pid int) bool {
 	fd, err := unix.Openat(f.dir, strconv.Itoa(pid)+"/environ", unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err == nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 	}
 	return err == nil
 }

@@ -16,7 +16,7 @@ type Owner uint64
 // Exit says that a child has ended, or was stopped or continued.
 type Exit struct {
 	PID    int
-	Status unix.WaitStatus
+	Status syscall.WaitStatus
 	Owner  Owner
 }
 

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -137,7 +138,7 @@ func waiting() (pid, status int) {
 
 // wait4 takes the child pid, or with -1 any, that has changed. It does not block, so
 // the scheduler need not hear of it.
-func wait4(pid int) (int, unix.WaitStatus) {
+func wait4(pid int) (int, syscall.WaitStatus) {
 	var status int32
 	for {
 		got, _, errno := unix.RawSyscall6(unix.SYS_WAIT4, uintptr(pid), uintptr(unsafe.Pointer(&status)),
@@ -148,7 +149,7 @@ func wait4(pid int) (int, unix.WaitStatus) {
 		if errno != 0 {
 			return 0, 0
 		}
-		return int(got), unix.WaitStatus(status)
+		return int(got), syscall.WaitStatus(status)
 	}
 }
 

@@ -2,6 +2,7 @@ package child
 
 import (
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -26,7 +27,7 @@ func (g *cgroups) open(stanzas []jobs.CGroup) {
 		return
 	}
 	g.own = readFile("/proc/self/cgroup")
-	g.root, g.err = unix.Open(cgroupRoot, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	g.root, g.err = syscall.Open(cgroupRoot, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 
 // join makes the groups, sets their keys, gives them to the user that the process

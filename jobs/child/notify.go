@@ -47,11 +47,11 @@ func NewNotify() (*Notify, error) {
 	}
 	name := "@tend/notify/" + hex.EncodeToString(token[:])
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return nil, err
 	}
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: name}); err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return nil, err
 	}
 	n := &Notify{Name: name, file: os.NewFile(uintptr(fd), name)}
@@ -88,7 +88,7 @@ func (n *Notify) Receive() (Message, error) {
 		}
 		fds, _ := unix.ParseUnixRights(&messages[i])
 		for _, fd := range fds {
-			unix.Close(fd)
+			syscall.Close(fd)
 		}
 	}
 	return m, nil

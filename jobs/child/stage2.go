@@ -46,7 +46,7 @@ func Stage2(args []string) int {
 		unix.CloseOnExec(fd)
 	}
 	s, err := decode(readAll(at))
-	unix.Close(at)
+	syscall.Close(at)
 	c := &setup{Spec: s, result: result, stderr: stderr}
 	if err != nil {
 		c.tell(recordError, &Error{Stage: StageFork, Hint: err.Error()})
@@ -73,7 +73,7 @@ func (c *setup) tell(kind byte, e *Error) {
 	if e != nil {
 		e.encode(&w)
 	}
-	unix.Write(c.result, w.b)
+	syscall.Write(c.result, w.b)
 }
 
 // run takes the steps in the order of Upstart (reference 6.2):
@@ -340,7 +340,7 @@ func writeFile(dir int, path, text string) error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	_, err = unix.Write(fd, []byte(text))
+	defer syscall.Close(fd)
+	_, err = syscall.Write(fd, []byte(text))
 	return err
 }

@@ -121,12 +121,12 @@ func (s *Spec) startStaged(files []int, spawn func(func() (int, error)) (int, er
 	if err != nil {
 		return nil, forkError(s.Process, err)
 	}
-	defer unix.Close(spec)
+	defer syscall.Close(spec)
 	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+	if err := syscall.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return nil, forkError(s.Process, err)
 	}
-	defer unix.Close(pipe[1])
+	defer syscall.Close(pipe[1])
 	at := len(files)
 	sys := s.session(files)
 	sys.Setctty = false // so that the second stage can say why it could not
@@ -140,14 +140,14 @@ func (s *Spec) startStaged(files []int, spawn func(func() (int, error)) (int, er
 	argv := []string{stageName, strconv.Itoa(at)}
 	pid, err := spawn(func() (int, error) { return syscall.ForkExec(self.Path(), argv, attr) })
 	if err != nil {
-		unix.Close(pipe[0])
+		syscall.Close(pipe[0])
 		e := forkError(s.Process, err)
 		if e.Errno != unix.EAGAIN && e.Errno != unix.ENOMEM {
 			e.Stage, e.Arg, e.Hint = StageFork, "the second stage", self.Path()
 		}
 		return nil, e
 	}
-	unix.SetNonblock(pipe[0], true)
+	syscall.SetNonblock(pipe[0], true)
 	return &Started{PID: pid, process: s.Process, result: os.NewFile(uintptr(pipe[0]), "result")}, nil
 }
 
@@ -221,7 +221,7 @@ func (o *owned) add(fd int) int { *o = append(*o, fd); return fd }
 
 func (o *owned) close() {
 	for _, fd := range *o {
-		unix.Close(fd)
+		syscall.Close(fd)
 	}
 }
 
@@ -233,7 +233,7 @@ func (s *Spec) open(o *owned) ([]int, *Error) {
 		if files[i] >= 0 {
 			continue
 		}
-		fd, err := unix.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
+		fd, err := syscall.Open("/dev/null", unix.O_RDWR|unix.O_CLOEXEC, 0)
 		if err != nil && i == 0 {
 			fd, err = emptyPipe()
 		}
@@ -255,10 +255,10 @@ func (s *Spec) open(o *owned) ([]int, *Error) {
 // emptyPipe returns what reads as end of file, for images without /dev/null.
 func emptyPipe() (int, error) {
 	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+	if err := syscall.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return -1, err
 	}
-	unix.Close(pipe[1])
+	syscall.Close(pipe[1])
 	return pipe[0], nil
 }
 
@@ -271,15 +271,15 @@ func memoryFile(name string, content []byte) (int, error) {
 		return filledPipe(content, err)
 	}
 	for rest := content; len(rest) > 0; {
-		n, err := unix.Write(fd, rest)
+		n, err := syscall.Write(fd, rest)
 		if err != nil && err != unix.EINTR {
-			unix.Close(fd)
+			syscall.Close(fd)
 			return -1, err
 		}
 		rest = rest[max(n, 0):]
 	}
-	if _, err := unix.Seek(fd, 0, 0); err != nil {
-		unix.Close(fd)
+	if _, err := syscall.Seek(fd, 0, 0); err != nil {
+		syscall.Close(fd)
 		return -1, err
 	}
 	unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_WRITE|unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
@@ -288,16 +288,16 @@ func memoryFile(name string, content []byte) (int, error) {
 
 func filledPipe(content []byte, cause error) (int, error) {
 	var pipe [2]int
-	if err := unix.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
+	if err := syscall.Pipe2(pipe[:], unix.O_CLOEXEC); err != nil {
 		return -1, err
 	}
-	defer unix.Close(pipe[1])
+	defer syscall.Close(pipe[1])
 	if size, err := unix.FcntlInt(uintptr(pipe[0]), unix.F_GETPIPE_SZ, 0); err != nil || size < len(content) {
-		unix.Close(pipe[0])
+		syscall.Close(pipe[0])
 		return -1, cause
 	}
-	if _, err := unix.Write(pipe[1], content); err != nil {
-		unix.Close(pipe[0])
+	if _, err := syscall.Write(pipe[1], content); err != nil {
+		syscall.Close(pipe[0])
 		return -1, err
 	}
 	return pipe[0], nil

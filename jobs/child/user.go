@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -119,11 +120,11 @@ func parseID(text string) (int, bool) {
 
 // readFile returns the content of a file, or nothing.
 func readFile(path string) string {
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	fd, err := syscall.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return ""
 	}
-	defer unix.Close(fd)
+	defer syscall.Close(fd)
 	return string(readAll(fd))
 }
 
@@ -131,7 +132,7 @@ func readFile(path string) string {
 func readAll(fd int) []byte {
 	buf := make([]byte, 4096)
 	for got := 0; ; {
-		n, err := unix.Read(fd, buf[got:])
+		n, err := syscall.Read(fd, buf[got:])
 		if err == unix.EINTR {
 			continue
 		}

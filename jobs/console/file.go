@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -39,7 +40,7 @@ type logFile struct {
 
 func (f *logFile) close() {
 	if f.fd >= 0 {
-		unix.Close(f.fd)
+		syscall.Close(f.fd)
 		f.fd = -1
 	}
 }
@@ -182,7 +183,7 @@ func (r *reader) append(j *job, data []byte) (done int, err error) {
 				part = part[:n]
 			}
 		}
-		n, err := unix.Write(f.fd, part)
+		n, err := syscall.Write(f.fd, part)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -221,7 +222,7 @@ func (r *reader) openFile(j *job, name string) error {
 		return err
 	}
 	if err := unix.Fstat(fd, &st); err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return err
 	}
 	f.fd, f.dev, f.ino, f.size = fd, uint64(st.Dev), uint64(st.Ino), st.Size
@@ -236,19 +237,19 @@ func (r *reader) openFile(j *job, name string) error {
 // it is missing, and other log files are closed when there are too many.
 func (r *reader) createFile(name string) (int, error) {
 	const flags = unix.O_CREAT | unix.O_APPEND | unix.O_WRONLY | unix.O_CLOEXEC | unix.O_NOFOLLOW | unix.O_NONBLOCK
-	fd, err := unix.Open(name, flags, 0o640)
+	fd, err := syscall.Open(name, flags, 0o640)
 	switch {
 	case errors.Is(err, unix.ENOENT):
 		if err := makeDir(r.c.opts.LogDir); err != nil {
 			return -1, fault.Of("cannot make "+r.c.opts.LogDir, err)
 		}
-		fd, err = unix.Open(name, flags, 0o640)
+		fd, err = syscall.Open(name, flags, 0o640)
 	case errors.Is(err, unix.EMFILE), errors.Is(err, unix.ENFILE):
 		for _, j := range r.open {
 			j.file.close()
 		}
 		r.open = nil
-		fd, err = unix.Open(name, flags, 0o640)
+		fd, err = syscall.Open(name, flags, 0o640)
 	}
 	return fd, err
 }

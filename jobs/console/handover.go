@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"slices"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -53,7 +54,7 @@ func separate(keep ...int) {
 		case !open:
 			free++
 		case !needed && !slices.Contains(keep, fd):
-			_ = unix.Close(fd)
+			_ = syscall.Close(fd)
 			fallthrough
 		default:
 			free = 0
@@ -109,7 +110,7 @@ type handedOver struct {
 func (c *Console) handOver(ends []int, pipes []pipe) error {
 	if c.live+len(pipes) > c.most {
 		for _, fd := range ends {
-			unix.Close(fd)
+			syscall.Close(fd)
 		}
 		return unix.EMFILE
 	}
@@ -147,7 +148,7 @@ func (c *Console) send() {
 			return
 		}
 		for _, h := range batch {
-			unix.Close(h.end)
+			syscall.Close(h.end)
 			c.handed = append(c.handed, h.pipe)
 		}
 		c.unsent = slices.Delete(c.unsent, 0, len(batch))

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strconv"
 	"sync"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -118,7 +119,7 @@ func (c *Console) openPipes(o *Output, s Spec) error {
 		p, err := newPipe(s.UID)
 		if err != nil {
 			if stream == stderr {
-				unix.Close(ends[stdout])
+				syscall.Close(ends[stdout])
 			}
 			o.Close()
 			return fault.Of("cannot make a pipe for the output", err)
@@ -153,11 +154,11 @@ func (c *Console) openPipes(o *Output, s Spec) error {
 // descriptor of it cannot reach it at all.
 func newPipe(uid int) ([2]int, error) {
 	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+	if err := syscall.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return p, err
 	}
 	// Each may be refused without CAP_CHOWN; the other is enough to write.
-	_ = unix.Fchmod(p[1], 0o622)
+	_ = syscall.Fchmod(p[1], 0o622)
 	if uid != unix.Geteuid() {
 		_ = unix.Fchown(p[1], uid, -1)
 	}
@@ -170,7 +171,7 @@ func newPipe(uid int) ([2]int, error) {
 //go:noinline
 func (o *Output) Close() {
 	for _, fd := range o.owned {
-		unix.Close(fd)
+		syscall.Close(fd)
 	}
 	o.owned = nil
 }
@@ -181,7 +182,7 @@ func (c *Console) openTerminal(o *Output) int {
 	if isTerminal(0) {
 		return 0
 	}
-	fd, err := unix.Open("/dev/console", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	fd, err := syscall.Open("/dev/console", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1
 	}
@@ -213,7 +214,7 @@ func writableBy(fd, uid int) bool {
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFIFO, unix.S_IFCHR:
-		return unix.Fchmod(fd, st.Mode&0o7777|unix.S_IWOTH) == nil
+		return syscall.Fchmod(fd, st.Mode&0o7777|unix.S_IWOTH) == nil
 	}
 	return false
 }
@@ -239,21 +240,21 @@ func (n *nullDevice) open(c *Console) (in, out int, err error) {
 		c.log.Warning().Msg("/dev/null: " + err.Error() + "; a pipe stands in for it")
 	}
 	var p [2]int
-	if err := unix.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
+	if err := syscall.Pipe2(p[:], unix.O_CLOEXEC); err != nil {
 		return -1, -1, fault.Of("cannot make a pipe in place of /dev/null", err)
 	}
-	unix.Close(p[1])
+	syscall.Close(p[1])
 	q, err := newPipe(unix.Geteuid())
 	if err != nil {
-		unix.Close(p[0])
+		syscall.Close(p[0])
 		return -1, -1, fault.Of("cannot make a pipe in place of /dev/null", err)
 	}
 	c.mu.Lock()
 	err = c.handOver(q[:1], []pipe{{fd: -1}})
 	c.mu.Unlock()
 	if err != nil {
-		unix.Close(p[0])
-		unix.Close(q[1])
+		syscall.Close(p[0])
+		syscall.Close(q[1])
 		return -1, -1, fault.Of("cannot hand over a pipe in place of /dev/null", err)
 	}
 	n.opened, n.in, n.out = true, p[0], q[1]
@@ -264,13 +265,13 @@ func (n *nullDevice) open(c *Console) (in, out int, err error) {
 var nullPath = "/dev/null"
 
 func openNull() (int, error) {
-	fd, err := unix.Open(nullPath, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	fd, err := syscall.Open(nullPath, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, err
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR || st.Rdev != unix.Mkdev(1, 3) {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return -1, errors.New("not the null device")
 	}
 	return fd, nil
@@ -282,9 +283,9 @@ func (n *nullDevice) close() {
 	if !n.opened {
 		return
 	}
-	unix.Close(n.in)
+	syscall.Close(n.in)
 	if n.out != n.in {
-		unix.Close(n.out)
+		syscall.Close(n.out)
 	}
 	n.opened = false
 }

@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -127,7 +128,7 @@ func (r *reader) letGo() {
 // free closes what init has opened, once the thread has ended.
 func (r *reader) free() {
 	for _, fd := range [...]int{r.event, r.epoll, r.hand[0], r.hand[1]} {
-		unix.Close(fd)
+		syscall.Close(fd)
 	}
 	unmap(r.buf)
 }
@@ -172,7 +173,7 @@ func (c *Console) dropPipe(p *pipe) {
 		// the epoll set while a child between fork and exec holds a copy, and its end
 		// would be reported all the time.
 		_ = unix.EpollCtl(c.rd.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
-		unix.Close(p.fd)
+		syscall.Close(p.fd)
 		p.fd = -1
 	}
 	if p.job != nil {
@@ -208,7 +209,7 @@ func (r *reader) round() bool {
 		switch int(e.Fd) {
 		case r.event:
 			var b [8]byte
-			_, _ = unix.Read(r.event, b[:])
+			_, _ = syscall.Read(r.event, b[:])
 		case r.hand[0]:
 			handed = true
 		default:
@@ -336,7 +337,7 @@ func (r *reader) readPipe(p *pipe) bool {
 		return false
 	}
 	start := copy(r.buf, p.carry)
-	n, err := unix.Read(p.fd, r.buf[start:start+readSize])
+	n, err := syscall.Read(p.fd, r.buf[start:start+readSize])
 	switch {
 	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EINTR):
 		return false

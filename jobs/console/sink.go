@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 	"unsafe"
 
@@ -87,7 +88,7 @@ func newSink(c *Console, fd int, name string) (*sink, error) {
 }
 
 func (s *sink) free() {
-	unix.Close(s.event)
+	syscall.Close(s.event)
 	unmap(s.buf)
 }
 
@@ -335,7 +336,7 @@ func (s *sink) write(b []byte) {
 		s.midline = b[len(b)-1] != '\n'
 	}
 	for len(b) > 0 && !s.dead.Load() {
-		n, err := unix.Write(s.fd, b)
+		n, err := syscall.Write(s.fd, b)
 		switch {
 		case err == nil:
 			b = b[n:]
@@ -378,14 +379,14 @@ func (s *sink) fail(err error, lost int) {
 // signal adds to an eventfd, which is never full.
 func signal(fd int) {
 	one := [8]byte{1, 1, 1, 1}
-	_, _ = unix.Write(fd, one[:])
+	_, _ = syscall.Write(fd, one[:])
 }
 
 // waitSignal waits until there has been a signal.
 func waitSignal(fd int) {
 	var b [8]byte
 	for {
-		if _, err := unix.Read(fd, b[:]); !errors.Is(err, unix.EINTR) {
+		if _, err := syscall.Read(fd, b[:]); !errors.Is(err, unix.EINTR) {
 			return
 		}
 	}

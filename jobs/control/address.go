@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -81,7 +82,7 @@ func connect(address string, flags int) (int, error) {
 		}
 	}
 	if err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return -1, err
 	}
 	return fd, nil

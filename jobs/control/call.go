@@ -21,6 +21,8 @@ type Call struct {
 	// Cancels, when not nil, is an earlier call whose client has gone before the
 	// answer. Nothing else is set then, and no reply is expected.
 	Cancels *Call
+	// Bug is what a connection has panicked with, which has ended. Nothing else is set then.
+	Bug any
 	// Abandon is for the supervisor to keep what it has to do when this call is
 	// cancelled.
 	Abandon func()

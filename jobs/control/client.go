@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"strconv"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -56,13 +57,13 @@ func look() (*Client, error) {
 			if distant < 0 {
 				distant = fd
 			} else {
-				unix.Close(fd)
+				syscall.Close(fd)
 			}
 			continue
 		}
 		if err == nil {
 			if distant >= 0 {
-				unix.Close(distant)
+				syscall.Close(distant)
 			}
 			return &Client{fd: fd}, nil
 		}
@@ -108,7 +109,7 @@ func dial(address string) (int, error) {
 		return -1, err
 	}
 	if err := trusted(fd); err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return -1, err
 	}
 	return fd, nil
@@ -127,7 +128,7 @@ func trusted(fd int) error {
 }
 
 // Close ends the connection.
-func (c *Client) Close() error { return unix.Close(c.fd) }
+func (c *Client) Close() error { return syscall.Close(c.fd) }
 
 // Do makes a request and returns its reply of one line. An error that tend answers
 // with is a *Refused.
@@ -199,7 +200,7 @@ func (c *Client) response() (*Response, error) {
 		if cap(c.buf)-len(c.buf) < 512 {
 			c.buf = append(make([]byte, 0, max(4096, 2*len(c.buf))), c.buf...)
 		}
-		n, err := unix.Read(c.fd, c.buf[len(c.buf):cap(c.buf)])
+		n, err := syscall.Read(c.fd, c.buf[len(c.buf):cap(c.buf)])
 		switch {
 		case err == unix.EINTR:
 			continue

@@ -75,6 +75,7 @@ func (c *conn) hangUp() { c.file.Close() }
 
 // serve is the life of a connection.
 func (c *conn) serve() {
+	defer c.survive()
 	defer c.pool.remove(c)
 	defer c.hangUp()
 	for {
@@ -90,6 +91,14 @@ func (c *conn) serve() {
 			return
 		}
 		c.pool.busy(c, false)
+	}
+}
+
+// survive tells the supervisor of a bug here, which costs this client its connection and
+// nobody else anything.
+func (c *conn) survive() {
+	if cause := recover(); cause != nil {
+		c.post(&Call{Bug: cause})
 	}
 }
 

@@ -99,7 +99,7 @@ func listen(address string) (fd int, bound string, err error) {
 func alive(path string) bool {
 	fd, err := connect(path, unix.SOCK_NONBLOCK)
 	if err == nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 	}
 	return !errors.Is(err, unix.ECONNREFUSED)
 }
@@ -111,7 +111,7 @@ func ours(address string) bool {
 	if err != nil {
 		return false
 	}
-	defer unix.Close(fd)
+	defer syscall.Close(fd)
 	return trusted(fd) == nil && near(fd)
 }
 
@@ -148,7 +148,7 @@ func bind(address string) (int, error) {
 		return -1, err
 	}
 	if err := unix.Bind(fd, sa); err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return -1, err
 	}
 	// Everyone may connect; what a peer may do is decided by its uid. The mode is
@@ -160,7 +160,7 @@ func bind(address string) (int, error) {
 		err = unix.Listen(fd, backlog)
 	}
 	if err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return -1, err
 	}
 	return fd, nil
@@ -264,7 +264,7 @@ func (s *Server) accept() {
 func (s *Server) admit(fd int) {
 	peer, err := peerOf(fd)
 	if err != nil {
-		unix.Close(fd)
+		syscall.Close(fd)
 		return
 	}
 	p := s.others

@@ -221,7 +221,8 @@ func (Shutdown) input()    {}
 type Action interface{ action() }
 
 // Spawn asks for a process to be started. It is answered by Spawned and Execed, or
-// by SpawnFailed. UPSTART_FDS in Env has the numbers in FDs, so the process must find
+// by SpawnFailed; one that has no answer yet when the machine asks for the same process
+// once more is given up. UPSTART_FDS in Env has the numbers in FDs, so the process must find
 // them under these.
 type Spawn struct {
 	Job      JobID

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -155,13 +156,16 @@ func (m *Machine) stopJob(j *job) {
 // restart yet but a main process that is not ready: the goal turns twice and the
 // start goes on.
 func (m *Machine) restartByCommand(in Command, j *job) {
-	if !in.Exact {
+	if in.Exact {
+		m.renew(j, nil)
+	} else {
 		m.renew(j, &run{args: in.Env, causes: j.run.causes})
 	}
 	j.stopEnv = nil
 	m.overtake(j, VerbRestart, in.Inside == j.id)
 	m.answerLater(j, in)
 	if j.delaying {
+		j.asked = true // the new run has the newest definition
 		m.advance(j)
 		return
 	}
@@ -208,15 +212,20 @@ func (m *Machine) startByEvents(c *class) {
 	}
 	r.args = args
 	m.renew(j, r)
-	m.overtake(j, VerbStart, false)
+	m.overtake(j, VerbStart, fromInside(j, causes))
 	j.block(causes)
 	m.changeGoal(j, jobs.Start)
+}
+
+// fromInside tells whether a process of the job itself has emitted one of the events.
+func fromInside(j *job, causes []*emission) bool {
+	return slices.ContainsFunc(causes, func(e *emission) bool { return e.job == j && !e.jobEvent })
 }
 
 func takeFDs(causes []*emission) []*descriptors {
 	var taken []*descriptors
 	for _, e := range causes {
-		if e.fds != nil {
+		if e.fds != nil && !e.finished {
 			e.fds.uses++
 			taken = append(taken, e.fds)
 		}
@@ -250,7 +259,7 @@ func (m *Machine) stopByEvents(j *job) {
 	}
 	causes := m.causes(j.stop)
 	j.stopEnv = variables(causes, stopEvents)
-	m.overtake(j, VerbStop, false)
+	m.overtake(j, VerbStop, fromInside(j, causes))
 	j.block(causes)
 	m.stopJob(j)
 }

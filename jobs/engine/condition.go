@@ -51,10 +51,11 @@ func newCondition(c *class, j *job, expr *event.Operator) *condition {
 
 // mayBlock tells whether an event has to wait for what becomes of the condition. A job
 // cannot wait for itself, and a job that is stopping does not care for the rest of its
-// stop condition any more; there the event is remembered, but goes on.
-func (c *condition) mayBlock(e *emission) bool {
+// stop condition any more; in a shutdown nothing waits for a start that may never come.
+// There the event is remembered, but goes on.
+func (m *Machine) mayBlock(c *condition, e *emission) bool {
 	if c.job == nil {
-		return !e.awaited || e.job.class != c.class
+		return m.halt == nil && (!e.awaited || e.job.class != c.class)
 	}
 	return !(e.awaited && e.job == c.job) && c.job.state < jobs.Stopping
 }
@@ -68,7 +69,7 @@ func (c *condition) offer(m *Machine, e *emission) bool {
 		if t.e != nil || !t.op.Matches(e.ev, m.patternVars(c)) {
 			continue
 		}
-		t.e, t.blocks = e, c.mayBlock(e)
+		t.e, t.blocks = e, m.mayBlock(c, e)
 		if t.blocks {
 			e.blockers++
 		}

@@ -346,10 +346,11 @@ func (m *Machine) unblockAll(j *job) {
 	}
 }
 
-// block makes events wait for the job, but for the one that it waits for itself.
+// block makes events wait for the job, but for the one that it waits for itself, and
+// those that were only remembered and have gone on to their end.
 func (j *job) block(events []*emission) {
 	for i, e := range events {
-		if e.awaited && e.job == j || slices.Contains(events[:i], e) {
+		if e.finished || e.awaited && e.job == j || slices.Contains(events[:i], e) {
 			continue
 		}
 		e.blockers++

@@ -152,6 +152,9 @@ func (m *Machine) giveUp(j *job, p jobs.Process, there bool) {
 			m.notice(j, Notice{Kind: Warning, Process: p, PID: pid, Sig: syscall.SIGKILL,
 				Text: p.String() + " process (" + strconv.Itoa(pid) + ") does not end after KILL; going on without it"})
 		}
+		if j.pids[p] != 0 {
+			m.lost++
+		}
 		j.pids[p] = 0
 		j.flying &^= 1 << p
 	} else {

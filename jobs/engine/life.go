@@ -29,15 +29,23 @@ func (m *Machine) changeGoal(j *job, g jobs.Goal) {
 	}
 	m.setGoal(j, g)
 	if g != jobs.Stop {
-		if j.state < jobs.Stopping && !j.restart {
-			j.asked = false // the run goes on
+		if j.state > jobs.Waiting && j.state < jobs.Stopping && !j.restart {
+			j.asked = false
+			if g == jobs.Start && j.state < jobs.Running {
+				// The run goes on, and is to come to running all the same.
+				j.ending, j.failure = false, nil
+				m.beginStart(j)
+			}
 		}
 		switch j.state {
 		case jobs.Waiting:
 			m.advance(j)
 		case jobs.Security, jobs.PreStart, jobs.PostStart:
-			j.stage = untouched
-			m.timers.cancel(j.work)
+			// One that has been signalled is seen to its end.
+			if j.stage < asked {
+				j.stage = untouched
+				m.timers.cancel(j.work)
+			}
 		}
 		return
 	}
@@ -141,13 +149,18 @@ func (m *Machine) enterStarting(j *job, from jobs.State) {
 	j.asked, j.restart, j.looping, j.ending, j.left = false, false, false, false, false
 	j.begun = m.now
 	c.started = true
+	m.beginStart(j)
+	m.await(j, m.emitJobEvent(j, "starting", false))
+}
+
+// beginStart sets the start timeout of a run.
+func (m *Machine) beginStart(j *job) {
 	if d := m.startTimeout(j); d > 0 {
 		if j.start == nil {
 			j.start = &timer{job: j, kind: timerStart}
 		}
 		m.timers.set(j.start, m.now, d)
 	}
-	m.await(j, m.emitJobEvent(j, "starting", false))
 }
 
 // await makes a job wait for the end of its own event.

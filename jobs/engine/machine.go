@@ -25,6 +25,7 @@ type Machine struct {
 	jobs   map[JobID]*job
 	lastID JobID
 	pids   map[int]tracked
+	lost   int // of pids: those that no job points to any more
 
 	watch  index
 	queue  queue
@@ -74,7 +75,8 @@ func (m *Machine) Quiet(quiet bool) { m.quiet = quiet }
 
 // Step takes one input at the time now, which is monotonic and counted from the
 // start of the program, and returns what is to be done, in order. The slice is
-// valid until the next Step.
+// valid until the next Step. Time in which the processes could not run either, as
+// while the whole container is paused, is the caller's to leave out.
 //
 // The input comes first, then the timers that are due (so that an exit that
 // arrives together with the end of its kill timeout is an exit), then events until

@@ -15,6 +15,7 @@ func (m *Machine) spawned(in Spawned) {
 	if j == nil || !j.flying.Has(in.Process) {
 		// The job has gone on without it; its exit is still to be taken note of.
 		m.pids[in.PID] = tracked{}
+		m.lost++
 		return
 	}
 	j.flying &^= 1 << in.Process
@@ -51,13 +52,15 @@ func (m *Machine) mainExeced(j *job) {
 func (m *Machine) spawnFailed(in SpawnFailed) {
 	j := m.jobs[in.Job]
 	if in.PID != 0 {
-		delete(m.pids, in.PID)
+		if _, ok := m.takeOff(in.PID); !ok {
+			return
+		}
 	}
-	if j == nil || in.PID != 0 && in.PID != j.pid(in.Process) || !j.runs(in.Process) {
+	if j == nil || in.PID == 0 && !j.flying.Has(in.Process) {
 		return
 	}
 	if pid := j.pid(in.Process); pid != 0 {
-		delete(m.pids, pid)
+		m.takeOff(pid)
 	}
 	j.pids[in.Process] = 0
 	j.flying &^= 1 << in.Process
@@ -122,17 +125,13 @@ func (j *job) unwanted(p jobs.Process) bool {
 // exited handles the end of a process. One that nothing points to any more has
 // been given up before.
 func (m *Machine) exited(in Exited) {
-	t, ok := m.pids[in.PID]
+	t, ok := m.takeOff(in.PID)
 	if !ok {
 		return
 	}
-	delete(m.pids, in.PID)
 	j, p := t.job, t.process
-	if j == nil || j.pid(p) != in.PID {
-		return
-	}
 	j.left = j.left || in.Left
-	if p == jobs.Main && j.state == jobs.Spawned && !j.execed && j.def.Expect == jobs.ExpectNone {
+	if p == jobs.Main && j.state == jobs.Spawned {
 		// A process that cannot be set up says so before it ends. This one has come
 		// to its exec and ended before that was seen (9, 12).
 		m.mainExeced(j)
@@ -153,13 +152,28 @@ func (m *Machine) exited(in Exited) {
 	m.hookExited(j, p, in)
 }
 
+// takeOff takes a process that has ended out of the table. It is false for one that
+// nothing points to any more, or that was never there.
+func (m *Machine) takeOff(pid int) (t tracked, ok bool) {
+	t, ok = m.pids[pid]
+	if !ok {
+		return t, false
+	}
+	delete(m.pids, pid)
+	if t.job == nil || t.job.pid(t.process) != pid {
+		m.lost--
+		return t, false
+	}
+	return t, true
+}
+
 // exitIsNormal tells whether an exit was asked for or is none to worry about.
 func (m *Machine) exitIsNormal(j *job, p jobs.Process, in Exited) bool {
 	if in.Code == 0 && in.Sig == 0 || isNormalExit(j.def, in) {
 		return true
 	}
 	target, _ := j.target()
-	return j.stage >= asked && j.goal == jobs.Stop && target == p || p == jobs.Main && j.state == jobs.Killed
+	return j.stage >= asked && target == p || p == jobs.Main && j.state == jobs.Killed
 }
 
 func isNormalExit(def *jobs.Class, in Exited) bool {
@@ -176,8 +190,15 @@ func (m *Machine) hookExited(j *job, p jobs.Process, in Exited) {
 	if target, _ := j.target(); target != p || j.state == jobs.Killed {
 		return
 	}
+	signalled := j.stage >= asked
+	if signalled && j.goal != jobs.Stop && (p == jobs.SecurityProcess || p == jobs.PreStartProcess) {
+		// A stop had ended it, and has been taken back: the start needs it once more.
+		m.timers.cancel(j.work)
+		if j.stage = untouched; m.spawn(j, p) {
+			return
+		}
+	}
 	failing := in.Code != 0 || in.Sig != 0
-	signalled := j.stage >= asked && j.goal == jobs.Stop
 	if failing && !signalled && (p == jobs.PreStartProcess || p == jobs.PostStopProcess) {
 		m.fail(j, failure{
 			process: p.String(),

@@ -16,6 +16,7 @@ type emission struct {
 	jobEvent bool
 	awaited  bool // starting or stopping: the job waits, or has waited, for the end of it
 	handled  bool
+	finished bool
 	failed   bool // a job that blocked it has failed
 
 	request RequestID
@@ -182,6 +183,7 @@ func (m *Machine) release(e *emission) {
 // finish ends an event: it lets the job go on that waits for it, answers its
 // emitter, and tells of its failure.
 func (m *Machine) finish(e *emission) {
+	e.finished = true
 	if !m.quiet {
 		m.tell(Notice{Kind: EventFinished, Event: &e.ev})
 	}

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,16 +19,22 @@ import (
 // TestRandom gives the machine long random sequences of inputs and checks after
 // each what must always hold. A failing sequence is cut to the shortest prefix that
 // still fails before it is printed.
-func TestRandom(t *testing.T) {
-	runs, length := uint64(80), 300
+func TestRandom(t *testing.T) { tryMany(t, 80, 300, func(*chaos) {}) }
+
+// TestRandomOrder is TestRandom with answers that come late and overtake each other, as
+// far as those of one process may not.
+func TestRandomOrder(t *testing.T) { tryMany(t, 900, 200, (*chaos).disorder) }
+
+// tryMany plays so many sequences of a length, fewer in a short run.
+func tryMany(t *testing.T, runs uint64, length int, how func(*chaos)) {
 	if testing.Short() {
-		runs = 30
+		runs /= 3
 	}
 	for seed := uint64(1); seed <= runs; seed++ {
-		if err := try(seed, length); err != nil {
+		if err := try(seed, length, how); err != nil {
 			shortest := length
 			for n := 1; n < length; n++ {
-				if e := try(seed, n); e != nil {
+				if e := try(seed, n, how); e != nil {
 					shortest, err = n, e
 					break
 				}
@@ -35,6 +42,56 @@ func TestRandom(t *testing.T) {
 			t.Fatalf("seed %d, %d inputs: %v", seed, shortest, err)
 		}
 	}
+}
+
+// disorder has inputs come at random: what is asked of the machine at once, the answers
+// to what it has asked for some time later. Only whether a process has been forked is
+// known at once.
+func (c *chaos) disorder() {
+	forked := func(in engine.Input) bool {
+		switch in := in.(type) {
+		case engine.Spawned:
+			return true
+		case engine.SpawnFailed:
+			return in.PID == 0
+		}
+		return false
+	}
+	c.choose = func() int {
+		if c.rand.IntN(3) == 0 && len(c.inputs) < 60 && !slices.ContainsFunc(c.inputs, forked) {
+			return slices.IndexFunc(c.inputs, func(in engine.Input) bool { _, _, ok := c.about(in); return !ok })
+		}
+		for {
+			at := c.rand.IntN(len(c.inputs))
+			what, last, ok := c.about(c.inputs[at])
+			if !ok || !slices.ContainsFunc(c.inputs[:at], func(in engine.Input) bool {
+				before, beforeLast, ok := c.about(in)
+				return ok && before == what && !(last && beforeLast)
+			}) {
+				return at
+			}
+		}
+	}
+}
+
+// about tells which process an answer is about. Of its answers the last, Execed and
+// Exited, may change places.
+func (c *chaos) about(in engine.Input) (what slot, last, ok bool) {
+	switch in := in.(type) {
+	case engine.Spawned:
+		return slot{in.Job, in.Process}, false, true
+	case engine.Execed:
+		return slot{in.Job, in.Process}, true, true
+	case engine.SpawnFailed:
+		return slot{in.Job, in.Process}, false, true
+	case engine.Exited:
+		if p := c.live[in.PID]; p != nil {
+			return slot{p.job, p.kind}, true, true
+		}
+	case engine.Swept:
+		return slot{in.Job, jobs.NumProcesses}, false, true
+	}
+	return slot{}, false, false
 }
 
 // TestRepeatable plays the same inputs twice and compares the actions.
@@ -55,20 +112,25 @@ func TestRepeatable(t *testing.T) {
 func FuzzMachine(f *testing.F) {
 	f.Add(uint64(1), uint16(100))
 	f.Fuzz(func(t *testing.T, seed uint64, n uint16) {
-		if err := try(seed, int(n%1000)); err != nil {
+		if err := try(seed, int(n%1000), func(*chaos) {}); err != nil {
 			t.Fatal(err)
 		}
 	})
 }
 
-func try(seed uint64, n int) (err error) {
+func try(seed uint64, n int, how func(*chaos)) (err error) {
 	c := newChaos(seed)
+	how(c)
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v\n%s", r, c.tail())
 		}
 	}()
 	c.run(n)
+	if c.choose != nil {
+		c.choose = nil
+		c.give(engine.Elapsed{})
+	}
 	c.finish()
 	if c.err != nil {
 		return fmt.Errorf("%w\n%s", c.err, c.tail())

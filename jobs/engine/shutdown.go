@@ -76,9 +76,19 @@ func (m *Machine) shutdown(in Shutdown) {
 		m.timers.set(&h.kill, m.now, h.killAt-m.now)
 		m.timers.set(&h.last, m.now, h.deadline-h.reserve/4-m.now)
 		m.timers.set(&h.end, m.now, in.Timeout)
+	} else if in.Now {
+		// The deadline is nearer than that, and stays.
+		h.halfAt, h.killAt = m.now, m.now
+		m.timers.set(&h.halfway, m.now, 0)
+		m.timers.set(&h.kill, m.now, 0)
 	}
 	if !first {
 		return
+	}
+	for _, c := range m.byName {
+		if c.start != nil {
+			c.start.letGo(m)
+		}
 	}
 	for _, ev := range shutdownEvents {
 		if ev.Name == "runlevel" {
@@ -290,9 +300,9 @@ func (m *Machine) hurry(j *job) {
 }
 
 // deadlocked tells whether jobs are left that nothing can move any more: they have
-// no process, and wait for each other.
+// no process but such as have been given up, and wait for each other.
 func (m *Machine) deadlocked() bool {
-	return len(m.pids) == 0 && len(m.queue.heap) == 0 &&
+	return len(m.pids) == m.lost && len(m.queue.heap) == 0 &&
 		!slices.ContainsFunc(m.timers.heap, func(t *timer) bool { return t.job != nil }) && !m.inFlight()
 }
 

@@ -2,21 +2,15 @@ package engine
 
 import "time"
 
-// lateness is how much later than asked for a timer may fire before the delay
-// counts as a pause of the whole container, in which the processes could not run
-// either.
-const lateness = time.Second
-
 // timer is a point in time at which something happens to a job or, without a job,
 // to the shutdown. Its owner and the heap point to it.
 type timer struct {
-	at, length time.Duration
-	job        *job
-	kind       timerKind
-	running    bool
-	extended   bool
-	index      int
-	serial     uint64
+	at      time.Duration
+	job     *job
+	kind    timerKind
+	running bool
+	index   int
+	serial  uint64
 }
 
 type timerKind uint8
@@ -40,8 +34,7 @@ type timers struct {
 func (ts *timers) set(t *timer, now, d time.Duration) {
 	ts.cancel(t)
 	ts.serial++
-	t.at, t.length, t.serial = now+d, d, ts.serial
-	t.running, t.extended = true, false
+	t.at, t.serial, t.running = now+d, ts.serial, true
 	t.index = len(ts.heap)
 	ts.heap = append(ts.heap, t)
 	ts.up(t.index)
@@ -65,21 +58,14 @@ func (ts *timers) cancel(t *timer) {
 	}
 }
 
-// due takes the next timer that is due, or returns nil. A timer that is found late
-// by more than lateness is put off once, by as much as it is late but by no more
-// than its own length.
+// due takes the next timer that is due, or returns nil.
 func (ts *timers) due(now time.Duration) *timer {
-	for len(ts.heap) > 0 && ts.heap[0].at <= now {
-		t := ts.heap[0]
-		late := now - t.at
-		if late <= lateness || t.extended {
-			ts.cancel(t)
-			return t
-		}
-		ts.set(t, now, min(late, t.length))
-		t.extended = true
+	if len(ts.heap) == 0 || ts.heap[0].at > now {
+		return nil
 	}
-	return nil
+	t := ts.heap[0]
+	ts.cancel(t)
+	return t
 }
 
 func (ts *timers) less(a, b int) bool {

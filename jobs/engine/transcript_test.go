@@ -126,7 +126,6 @@ func play(src string) (out string, err error) {
 //	exit NAME [PROCESS] STATUS|SIGNAL [heir|grandchild] [left]
 //	stopped NAME, notify NAME [main]        SIGSTOP, READY=1
 //	pass DURATION                           lets time pass
-//	skip DURATION                           the same, but nobody could run
 //	status|why|environ NAME, list, order, idle, missing, outcomes
 //	set-env|unset-env|reset-env [NAME] VAR…
 //	shutdown [TIMEOUT RESERVE|now]
@@ -165,17 +164,12 @@ func (p *player) command(line string, body []string) error {
 		p.give(engine.Stopped{PID: p.mainPID(args[0]), Sig: syscall.SIGSTOP})
 	case "notify":
 		return p.notify(args)
-	case "pass", "skip":
+	case "pass":
 		d, err := time.ParseDuration(args[0])
 		if err != nil {
 			return err
 		}
-		if verb == "pass" {
-			p.pass(d)
-		} else {
-			p.now += d
-			p.give(engine.Elapsed{})
-		}
+		p.pass(d)
 	case "shutdown":
 		return p.shutdown(args)
 	case "hold":

@@ -37,6 +37,7 @@ type world struct {
 	manual  bool                      // Spawn is not answered by itself
 	flying  []engine.Spawn            // not answered yet
 	asking  map[engine.JobID]bool     // a Sweep waits for the last
+	choose  func() int                // which of inputs is next, -1: they come later
 	log     func(engine.Action)
 	halted  bool
 	busy    int // processes started at this moment
@@ -67,8 +68,14 @@ func (w *world) give(in engine.Input) {
 		if steps > 20_000 {
 			panic("the jobs find no rest")
 		}
-		next := w.inputs[0]
-		w.inputs = w.inputs[1:]
+		at := 0
+		if w.choose != nil {
+			if at = w.choose(); at < 0 {
+				return
+			}
+		}
+		next := w.inputs[at]
+		w.inputs = slices.Delete(w.inputs, at, at+1)
 		switch in := next.(type) {
 		case engine.Exited:
 			delete(w.live, in.PID)

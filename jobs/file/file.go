@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"syscall"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -92,11 +93,11 @@ func (l byName) Swap(i, j int)      { l[i], l[j] = l[j], l[i] }
 // Entries returns what is in a directory in the order of names. With an error it
 // returns what could be read before it.
 func Entries(dir string) ([]Entry, error) {
-	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := syscall.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer syscall.Close(fd)
 	var list []Entry
 	buf := make([]byte, 16<<10)
 	for {

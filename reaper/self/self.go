@@ -69,9 +69,9 @@ func Prepare() error {
 // rename gives the process a name in place of "exe", which its execution by way of
 // /proc/self/exe has left. prctl(2) would name the calling thread.
 func rename(name string) {
-	if fd, err := unix.Open("/proc/self/comm", unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
-		unix.Write(fd, []byte(name))
-		unix.Close(fd)
+	if fd, err := syscall.Open("/proc/self/comm", unix.O_WRONLY|unix.O_CLOEXEC, 0); err == nil {
+		syscall.Write(fd, []byte(name))
+		syscall.Close(fd)
 	}
 }
 

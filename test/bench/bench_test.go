@@ -330,8 +330,9 @@ func TestBudget(t *testing.T) {
 	if n := of(results[1], "tend", "left"); n != 0 {
 		t.Errorf("%v zombies are left", n)
 	}
-	if ours, floor := of(results[1], "tend", "cpu"), of(results[1], "floor", "cpu"); ours > 3*floor {
-		t.Errorf("an orphan takes %.1f times the CPU that it takes the least program in Go, want at most 3", ours/floor)
+	// It takes about a third of it.
+	if ours, floor := of(results[1], "tend", "cpu"), of(results[1], "floor", "cpu"); ours > floor {
+		t.Errorf("an orphan takes %.1f times the CPU that it takes a bare Go program with os/signal, want less", ours/floor)
 	}
 	if kB := of(results[2], "tend", "memory"); kB > 40_000 {
 		t.Errorf("PID 1 holds %v kB with 10 000 jobs, want less than 40 MB", kB)

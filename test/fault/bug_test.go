@@ -91,6 +91,25 @@ func TestBug(t *testing.T) {
 	}
 }
 
+// A bug on the way of a request costs its client the connection, and no more.
+func TestBugInAConnection(t *testing.T) {
+	program := broken(t, map[string][2]string{
+		"jobs/control/conn.go": {"c.pool.busy(c, true)\n", "if len(req.Vars) > 0 { panic(\"injected\") }\n"},
+	})
+	ct := start(t, config{jobs: map[string]string{"web": service}, program: program})
+	pid := ct.running("web")
+	for range 3 {
+		ct.ctl("set-env", "--global", "A=b")
+	}
+	ct.says("bug in tend: injected; a client has lost its connection")
+	if got := ct.running("web"); got != pid {
+		t.Errorf("web has process %d, want %d", got, pid)
+	}
+	if got := ct.stop(); got != 0 {
+		t.Errorf("status %d, want 0\n%s", got, &ct.out)
+	}
+}
+
 func killAll(ct *container) {
 	for _, pid := range children(ct.pid) {
 		_ = unix.Kill(pid, unix.SIGKILL)

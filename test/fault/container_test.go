@@ -303,10 +303,24 @@ func (ct *container) threads() int {
 	return len(tasks)
 }
 
-// descriptors counts the open files of PID 1.
-func (ct *container) descriptors() int {
-	fds, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", ct.pid))
-	return len(fds)
+// descriptors counts the open files of PID 1, in the tables of all its threads: the one
+// that reads output has its own.
+func (ct *container) descriptors() (n int) {
+	tables := map[string]bool{}
+	tasks, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/fd", ct.pid))
+	for _, task := range tasks {
+		fds, _ := os.ReadDir(task)
+		table := ""
+		for _, fd := range fds {
+			target, _ := os.Readlink(task + "/" + fd.Name())
+			table += fd.Name() + " " + target + "\n"
+		}
+		if !tables[table] {
+			tables[table] = true
+			n += len(fds)
+		}
+	}
+	return n
 }
 
 // children lists the children of a process, as the test sees them.

@@ -100,7 +100,7 @@ func (s *Supervisor) figures() {
 }
 `},
 	})
-	ct := start(t, config{jobs: mix, args: []string{"-q"}, program: program})
+	ct := start(t, config{jobs: mix, args: []string{"-q", "--logdir", "@T@/log"}, program: program})
 	ct.running("anchor")
 	round := func() {
 		ct.ctl("emit", "--no-wait", "go", "N=1")

@@ -99,7 +99,7 @@ func TestSecondStageAtPidsLimit(t *testing.T) {
 		limit(t, group, more)
 		ct.inside("kill", "-KILL", strconv.Itoa(old))
 		if more == 0 {
-			ct.says("nice: cannot start main process: main: cannot fork: resource temporarily unavailable (is the pids limit")
+			ct.says("nice: cannot start main process: cannot fork: resource temporarily unavailable (is the pids limit")
 		}
 		ct.eventually("the end of the old process", func() bool { return ct.main("nice") != old })
 		limit(t, group, 20)

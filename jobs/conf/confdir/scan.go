@@ -297,12 +297,12 @@ var errNotRegular = errors.New("not a regular file")
 func (t *Tree) read(path string, flags int) ([]byte, stamp, error) {
 	// Without O_NONBLOCK a named pipe would wait for a writer.
 	fd, err := retry(func() (int, error) {
-		return unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY|flags, 0)
+		return syscall.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK|unix.O_NOCTTY|flags, 0)
 	})
 	if err != nil {
 		return nil, 0, err
 	}
-	defer unix.Close(fd)
+	defer syscall.Close(fd)
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {
 		return nil, 0, err
@@ -318,7 +318,7 @@ func (t *Tree) read(path string, flags int) ([]byte, stamp, error) {
 		if len(text) == cap(text) {
 			text = slices.Grow(text, 16<<10)
 		}
-		n, err := retry(func() (int, error) { return unix.Read(fd, text[len(text):cap(text)]) })
+		n, err := retry(func() (int, error) { return syscall.Read(fd, text[len(text):cap(text)]) })
 		if err != nil {
 			return nil, 0, err
 		}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -214,7 +215,7 @@ func sorted[V any](m map[string]V) []string {
 	return keys
 }
 
-func (w *watcher) close() { unix.Close(w.fd) }
+func (w *watcher) close() { syscall.Close(w.fd) }
 
 func (w *watcher) add(dir string, mask uint32) error {
 	wd, err := unix.InotifyAddWatch(w.fd, dir, mask)
@@ -246,7 +247,7 @@ func (w *watcher) remove(dir string) {
 // read returns all that is to be read now. After an overflow some is missing.
 func (w *watcher) read() (notices []notice, overflow bool) {
 	for {
-		n, err := retry(func() (int, error) { return unix.Read(w.fd, w.buf) })
+		n, err := retry(func() (int, error) { return syscall.Read(w.fd, w.buf) })
 		if err != nil || n <= 0 {
 			return notices, overflow
 		}
