@@ -26,7 +26,7 @@ func (g *cgroups) open(stanzas []jobs.CGroup) {
 	if g.stanzas = stanzas; len(stanzas) == 0 {
 		return
 	}
-	g.own = readFile("/proc/self/cgroup")
+	g.own, _ = readFile("/proc/self/cgroup")
 	g.root, g.err = syscall.Open(cgroupRoot, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 }
 

@@ -230,7 +230,7 @@ func (c *setup) setGroups() *Error {
 	if !c.change || unix.Geteuid() != 0 {
 		return nil
 	}
-	err := syscall.Setgroups(c.id.groups)
+	err := setGroups(c.id.groups)
 	if err == nil || c.id.uid == 0 && c.id.gid == unix.Getegid() {
 		return nil // root that stays root does not depend on its groups
 	}
@@ -258,7 +258,7 @@ func (c *setup) becomeUser() *Error {
 		return "needs the capability " + capability
 	}
 	if c.id.gid != unix.Getegid() || c.id.gid != unix.Getgid() {
-		if err := syscall.Setgid(c.id.gid); err != nil {
+		if err := setGID(c.id.gid); err != nil {
 			arg := c.Group
 			if arg == "" {
 				arg = strconv.Itoa(c.id.gid)
@@ -267,7 +267,7 @@ func (c *setup) becomeUser() *Error {
 		}
 	}
 	if c.id.uid != unix.Geteuid() || c.id.uid != unix.Getuid() {
-		if err := syscall.Setuid(c.id.uid); err != nil {
+		if err := setUID(c.id.uid); err != nil {
 			return failed(StageSetUID, c.id.label(), err, hint("SETUID"))
 		}
 	}

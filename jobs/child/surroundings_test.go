@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -217,6 +218,63 @@ func TestChroot(t *testing.T) {
 	}
 }
 
+// A limit on pending signals does not keep the second stage from becoming another user.
+func TestNoPendingSignals(t *testing.T) {
+	root(t)
+	c := class("id -u; id -G; grep -c 'pending signals  *0  *0' /proc/self/limits", true, func(c *jobs.Class) {
+		c.SetUID, c.SetGID = "4321", "4322"
+		c.Limits = []jobs.Limit{{Resource: 11, Name: "sigpending"}}
+	})
+	if got := run(t, c, path, Options{}); got.out != "4321\n4322\n1\n" {
+		t.Errorf("%q, %v", got.out, got.failed)
+	}
+}
+
+func TestNoAppArmor(t *testing.T) {
+	if _, err := os.Stat("/sys/module/apparmor"); err == nil {
+		t.Skip("this kernel has AppArmor")
+	}
+	got := run(t, class("echo x", false), path, Options{AppArmor: "strict"})
+	if got.out != "x\n" || len(got.skipped) != 1 ||
+		got.skipped[0].Error() != "main: cannot switch to AppArmor profile strict: this kernel has no AppArmor; the job runs unconfined" {
+		t.Errorf("output %q, %v, left out %v", got.out, got.failed, got.skipped)
+	}
+}
+
+// Where control groups may be made a job gets its own, with the key set and in the hands of
+// its user.
+func TestControlGroup(t *testing.T) {
+	root(t)
+	name := "tend-child-test-" + strconv.Itoa(os.Getpid())
+	c := class("grep :memory: /proc/self/cgroup", true, func(c *jobs.Class) {
+		c.SetUID = "4321"
+		c.CGroups = []jobs.CGroup{{Controller: "memory", Name: name, Key: "limit_in_bytes", Value: "67108864"}}
+	})
+	var g cgroups
+	g.open(c.CGroups)
+	dir := cgroupRoot + "/" + g.base("memory") + "/" + name
+	unix.Close(g.root)
+	t.Cleanup(func() {
+		for end := time.Now().Add(10 * time.Second); os.Remove(dir) != nil && time.Now().Before(end); {
+			<-time.After(10 * time.Millisecond)
+		}
+	})
+	got := run(t, c, path, Options{CGroups: c.CGroups})
+	if len(got.skipped) > 0 {
+		need.Skip(t, "%v", got.skipped[0])
+	}
+	if !strings.HasSuffix(got.out, "/"+name+"\n") {
+		t.Errorf("the process is in %q, %v, want the group %s", got.out, got.failed, name)
+	}
+	if limit, err := os.ReadFile(dir + "/memory.limit_in_bytes"); string(limit) != "67108864\n" {
+		t.Errorf("the limit is %q, %v", limit, err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(dir, &st); err != nil || st.Uid != 4321 {
+		t.Errorf("the group belongs to %d, %v, want 4321", st.Uid, err)
+	}
+}
+
 func TestDebugStopsBeforeExec(t *testing.T) {
 	c := class("true", false)
 	c.Debug = true
@@ -254,6 +312,28 @@ func TestKilledSecondStageIsNoSuccess(t *testing.T) {
 		t.Errorf("a second stage that was killed: %v, want an error", err)
 	}
 	syscall.Wait4(st.PID, &ws, 0, nil)
+}
+
+// A table of users that cannot be read is not taken for one that is not there.
+func TestUnreadableUsers(t *testing.T) {
+	for _, tt := range []struct {
+		text string
+		err  error
+		want string
+	}{
+		{"", unix.ENOENT, "main: cannot find user u: no /etc/passwd to look it up in; use a number"},
+		{"", nil, "main: cannot find user u: no /etc/passwd to look it up in; use a number"},
+		{"x", nil, "main: cannot find user u: no such user in /etc/passwd"},
+		{"", unix.EACCES, "main: cannot find user u: permission denied (/etc/passwd)"},
+		{"", unix.EMFILE, "main: cannot find user u: too many open files (/etc/passwd)"},
+	} {
+		if got := missing(StageUser, "u", passwdFile, tt.text, tt.err).Error(); got != tt.want {
+			t.Errorf("missing(%q, %v) = %q, want %q", tt.text, tt.err, got, tt.want)
+		}
+	}
+	if !scarce(unix.EMFILE) || scarce(unix.ENOENT) || scarce(nil) {
+		t.Error("scarce does not tell EMFILE from ENOENT")
+	}
 }
 
 func TestForkFailure(t *testing.T) {

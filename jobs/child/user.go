@@ -21,24 +21,38 @@ type identity struct {
 	login       string
 }
 
+// Where users and groups are looked up.
+const (
+	passwdFile = "/etc/passwd"
+	groupFile  = "/etc/group"
+)
+
 // lookUp finds the identity that the setuid and setgid stanzas name, in /etc/passwd
 // and /etc/group of the present root. Names come before numbers; a number needs no
 // entry. Without an entry the group stays as it is.
 func lookUp(user, group string) (identity, *Error) {
 	id := identity{uid: unix.Geteuid(), gid: unix.Getegid(), name: user}
+	users, usersErr := readFile(passwdFile)
+	groups, groupsErr := readFile(groupFile)
+	// What is there and cannot be read for the moment is not taken for absent.
+	if scarce(usersErr) {
+		return id, missing(StageUser, user, passwdFile, users, usersErr)
+	}
+	if scarce(groupsErr) {
+		return id, missing(StageGroup, group, groupFile, groups, groupsErr)
+	}
 	var entry []string
 	if user == "" {
-		entry = find(readFile("/etc/passwd"), func(f []string) bool { return len(f) >= 7 && f[2] == strconv.Itoa(id.uid) })
+		entry = find(users, func(f []string) bool { return len(f) >= 7 && f[2] == strconv.Itoa(id.uid) })
 	} else {
-		text := readFile("/etc/passwd")
-		entry = find(text, func(f []string) bool { return len(f) >= 7 && f[0] == user })
+		entry = find(users, func(f []string) bool { return len(f) >= 7 && f[0] == user })
 		if entry == nil {
 			n, ok := parseID(user)
 			if !ok {
-				return id, &Error{Stage: StageUser, Arg: user, Hint: missing(text, "user", "/etc/passwd")}
+				return id, missing(StageUser, user, passwdFile, users, usersErr)
 			}
 			id.uid, id.home = n, "/"
-			entry = find(text, func(f []string) bool { return len(f) >= 7 && f[2] == user })
+			entry = find(users, func(f []string) bool { return len(f) >= 7 && f[2] == user })
 		}
 	}
 	if entry != nil {
@@ -55,7 +69,6 @@ func lookUp(user, group string) (identity, *Error) {
 			id.shell = shell
 		}
 	}
-	groups := readFile("/etc/group")
 	if group != "" {
 		entry := find(groups, func(f []string) bool { return len(f) >= 3 && f[0] == group })
 		n, ok := parseID(group)
@@ -63,7 +76,7 @@ func lookUp(user, group string) (identity, *Error) {
 			n, ok = parseID(entry[2])
 		}
 		if !ok {
-			return id, &Error{Stage: StageGroup, Arg: group, Hint: missing(groups, "group", "/etc/group")}
+			return id, missing(StageGroup, group, groupFile, groups, groupsErr)
 		}
 		id.gid = n
 	}
@@ -79,11 +92,25 @@ func lookUp(user, group string) (identity, *Error) {
 	return id, nil
 }
 
-func missing(text, what, file string) string {
-	if text == "" {
-		return "no " + file + " to look it up in; use a number"
+// missing is the error about a user or group that was not found in the text of a file,
+// or in one that could not be read.
+func missing(stage Stage, name, file, text string, err error) *Error {
+	e := &Error{Stage: stage, Arg: name, Hint: "no such user in " + file}
+	if stage == StageGroup {
+		e.Hint = "no such group in " + file
 	}
-	return "no such " + what + " in " + file
+	switch {
+	case err == unix.ENOENT || err == unix.ENOTDIR || err == nil && text == "":
+		e.Hint = "no " + file + " to look it up in; use a number"
+	case err != nil:
+		e.Errno, e.Hint = toErrno(err), file
+	}
+	return e
+}
+
+// scarce tells whether a file could not be read for want of something.
+func scarce(err error) bool {
+	return err == unix.EMFILE || err == unix.ENFILE || err == unix.ENOMEM
 }
 
 // environment returns the table with what the user's entry provides, for those keys
@@ -118,14 +145,14 @@ func parseID(text string) (int, bool) {
 	return int(uint32(n)), err == nil && n != 1<<32-1 && text[0] != '+'
 }
 
-// readFile returns the content of a file, or nothing.
-func readFile(path string) string {
+// readFile returns the content of a file.
+func readFile(path string) (string, error) {
 	fd, err := syscall.Open(path, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return ""
+		return "", err
 	}
 	defer syscall.Close(fd)
-	return string(readAll(fd))
+	return string(readAll(fd)), nil
 }
 
 // readAll reads up to the end of file or the first error.
