@@ -142,6 +142,28 @@ func TestDaemons(t *testing.T) {
 	}
 }
 
+// TestDaemonThatForksTwice: dnsmasq makes a second fork after it has got a session, so that
+// expect daemon is right for it and each other declaration is answered by that word.
+func TestDaemonThatForksTwice(t *testing.T) {
+	t.Parallel()
+	fits := map[string]string{"daemon": "", "fork": "daemon", "none": "daemon"}
+	jobs, run := map[string]string{}, map[string]daemon{}
+	for declared := range fits {
+		d := daemon{name: "dns-" + declared, comm: "dnsmasq", pidFile: "/tmp/" + declared + ".pid"}
+		jobs[d.name+".conf"] = "start on filesystem\nrespawn\nexpect " + declared + "\nexec dnsmasq --port=0 --conf-file=/dev/null --user=root --pid-file=" + d.pidFile + "\n"
+		run[declared] = d
+	}
+	jobs["dns-none.conf"] = strings.Replace(jobs["dns-none.conf"], "expect none\n", "", 1)
+	c := startDaemons(t, jobs)
+	for declared, d := range run {
+		c.follows(d)
+		c.wantAdvice(d.name, fits[declared], declared)
+		c.stopsAndStarts(d, false)
+		c.wantAdvice(d.name, fits[declared], declared)
+	}
+	c.wantQuietEnd()
+}
+
 func startDaemons(t *testing.T, jobs map[string]string, options ...string) *container {
 	t.Helper()
 	return run(t, daemonsImage(t), mount(t, jobs, options...))

@@ -192,6 +192,7 @@ func TestStopOfWhatCannotBeForked(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			ct, group := limited(t, map[string]string{"first": service, "late": job})
+			before := ct.threads()
 			ct.ctl("start", "--no-wait", "late")
 			ct.says("late: cannot start")
 			began := time.Now()
@@ -207,6 +208,9 @@ func TestStopOfWhatCannotBeForked(t *testing.T) {
 			if left := children(ct.pid); len(left) != 1 {
 				t.Errorf("children %v, want that of the first job alone\n%s", left, &ct.out)
 			}
+			if got := ct.threads(); got != before {
+				t.Errorf("%d threads, want %d as before", got, before)
+			}
 			ct.wantStop()
 		})
 	}
@@ -217,8 +221,12 @@ func TestShutdownAtPidsLimit(t *testing.T) {
 		"first": "start on startup\nkill timeout 1\npre-stop exec true\npost-stop exec true\nexec sleep 1000\n",
 		"late":  "exec sleep 1000\n", "second": "start on startup\nrespawn\nexec sleep 1000\n",
 	})
+	before := ct.threads()
 	ct.ctl("start", "--no-wait", "late")
 	ct.says("late: cannot start")
+	if got := ct.threads(); got != before {
+		t.Errorf("%d threads, want %d as before", got, before)
+	}
 	ct.wantStop()
 }
 
