@@ -337,6 +337,25 @@ func TestBudget(t *testing.T) {
 	if kB := of(results[2], "tend", "memory"); kB > 40_000 {
 		t.Errorf("PID 1 holds %v kB with 10 000 jobs, want less than 40 MB", kB)
 	}
+	lives := b.measure([]*figure{lifeFigure(100, 0, plain)}, here, 5)[0]
+	if err := errors.Join(lives.failed["tend"], lives.failed["floor"]); err != nil {
+		t.Fatal(err)
+	}
+	middle := func(name, key string) float64 {
+		v, ok := lives.values[name].of(column{key, "", median})
+		if !ok {
+			t.Fatalf("no %s of %s", key, name)
+		}
+		return v
+	}
+	// On a quiet machine it is 1.1 to 1.5 times the floor's for either.
+	for _, key := range []string{"boot", "stop"} {
+		if ratio := middle("tend", key) / middle("floor", key); ratio > 2.5 {
+			t.Errorf("the %s of a hundred services takes %.2f times that of the least program in Go, want at most 2.5", key, ratio)
+		} else {
+			t.Logf("%s of a hundred services: %.2f times the floor's", key, ratio)
+		}
+	}
 }
 
 // What a job costs does not depend on how many there are.
