@@ -44,6 +44,13 @@ type world struct {
 	stepped func(in engine.Input, out []engine.Action)
 }
 
+// Jobs that start and stop each other without end must let time pass at last: after so
+// many processes at one moment each takes a breath.
+const (
+	mostAtOnce = 100
+	breath     = 100 * time.Millisecond
+)
+
 type process struct {
 	job  engine.JobID
 	kind jobs.Process
@@ -51,6 +58,7 @@ type process struct {
 	ends time.Duration // 0: not by itself
 	dead bool          // its Exited is on the way
 	dies bool          // before its exec
+	sig  syscall.Signal
 }
 
 func newWorld(o engine.Options) *world {
@@ -113,7 +121,7 @@ func (w *world) pass(d time.Duration) {
 		w.now = at
 		switch {
 		case ending != nil:
-			w.end(pid, 0, 0)
+			w.end(pid, 0, ending.sig)
 		case at == end:
 			w.give(engine.Elapsed{})
 			if t, ok := w.m.Deadline(); !ok || t > end {
@@ -184,7 +192,11 @@ func (w *world) carryOut(a engine.Action) {
 		if a.Deep {
 			w.kill(a.Job, a.Sig)
 		}
-		if !p.dead && deadly(word(p.text), a.Sig) {
+		switch {
+		case p.dead || !deadly(word(p.text), a.Sig):
+		case w.busy > mostAtOnce:
+			p.ends, p.sig = w.now+breath, a.Sig
+		default:
 			w.inputs = append(w.inputs, w.endOf(p, engine.Exited{PID: a.PID, Sig: a.Sig}))
 		}
 	case engine.Sweep:
@@ -232,9 +244,8 @@ func (w *world) kill(job engine.JobID, sig syscall.Signal) {
 // launch answers a Spawn.
 func (w *world) launch(a engine.Spawn) {
 	text := a.Class.Processes[a.Process].Text
-	if w.busy++; w.busy > 100 {
-		// Jobs that start each other without end must let time pass at last.
-		text = "sleep 100ms"
+	if w.busy++; w.busy > mostAtOnce {
+		text = "sleep " + breath.String()
 	}
 	if word(text) == "missing" {
 		w.inputs = append(w.inputs, engine.SpawnFailed{

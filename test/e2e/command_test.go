@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -70,12 +71,15 @@ func TestSignalsThroughDocker(t *testing.T) {
 // TestInteractive: docker run -it gives a shell with job control, with and without
 // jobs behind it, and the shell's status is the container's.
 func TestInteractive(t *testing.T) {
+	out := t.TempDir()
 	for _, tt := range []struct {
 		name    string
 		options []string
 	}{
 		{"alone", nil},
-		{"beside jobs", mount(t, map[string]string{"noise.conf": "start on filesystem\nscript\nwhile :; do echo din; sleep 0.5; done\nend script\n"})},
+		{"beside jobs", mount(t, map[string]string{
+			"noise.conf": "start on filesystem\nscript\nwhile :; do echo din; sleep 0.5; done\nend script\npost-stop exec touch /out/stopped\n",
+		}, "-v", out+":/out")},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			image := jobsImage(t)
@@ -101,8 +105,15 @@ func TestInteractive(t *testing.T) {
 			term.TypeUntil("\x1a", "Stopped")
 			term.Type("kill %1; wait; echo $((40+2))\n")
 			term.Expect("42")
+			if tt.options != nil {
+				term.Type("/sbin/initctl status noise\n")
+				term.Expect("noise start/running, process ")
+			}
 			term.Type("exit 3\n")
 			err := cmd.Wait()
+			if _, err := os.Stat(out + "/stopped"); err != nil && tt.options != nil {
+				t.Errorf("the service was not stopped: %v", err)
+			}
 			if status := cmd.ProcessState.ExitCode(); status != 3 {
 				t.Errorf("docker run ends with status %d (%v), want 3; the terminal shows %q", status, err, term.Screen())
 			}
