@@ -146,7 +146,10 @@ func (x index) candidates(ev event.Event, found []*condition) []*condition {
 // comparison by way of an interface.
 func sortConditions(found []*condition) {
 	if len(found) > 12 {
-		sort.Sort(inOrder(found))
+		// Classes are mostly loaded in the order of their names.
+		if !sort.IsSorted(inOrder(found)) {
+			sort.Sort(inOrder(found))
+		}
 		return
 	}
 	for i := 1; i < len(found); i++ {
