@@ -378,6 +378,7 @@ func TestMissingSurroundings(t *testing.T) {
 			c.before = strings.ReplaceAll(c.before, "mkdir /run", "mkdir -p /run")
 			ct := start(t, c)
 			ct.eventually("jobs", func() bool { return len(children(ct.pid)) >= 2 })
+			ct.says(tt.says) // before the job that it is about is killed
 			before := ct.threads()
 			for range 3 {
 				for _, pid := range children(ct.pid) {
@@ -388,7 +389,6 @@ func TestMissingSurroundings(t *testing.T) {
 			if got := ct.threads(); got != before {
 				t.Errorf("%d threads, want %d as before", got, before)
 			}
-			ct.says(tt.says)
 			if got := ct.stop(); got != 0 {
 				t.Errorf("status %d, want 0\n%s", got, &ct.out)
 			}
