@@ -48,6 +48,8 @@ func runCommand(o *Options, sigs Signals) int {
 	}
 	c.out.say(LevelInfo, "started "+o.Command[0]+", pid "+strconv.Itoa(c.pid))
 	go sigs.Others(true)
+	// Not later: a timer would take another thread, which a small pids limit has no room for.
+	self.ReleaseText()
 	status := c.loop(sigs.C)
 	if c.terminal {
 		takeTerminalBack(c.pid)

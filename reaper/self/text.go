@@ -46,14 +46,14 @@ func BootBegins() { debug.SetGCPercent(bootPercent) }
 func BootEnds() {
 	debug.SetGCPercent(gcPercent)
 	debug.FreeOSMemory()
-	releaseText()
+	ReleaseText()
 }
 
-// releaseText gives back the pages of the program's own code and constants. What runs
+// ReleaseText gives back the pages of the program's own code and constants. What runs
 // again comes back from the page cache, which is most of it after the start: what has read
 // and started everything is not needed again, and nor are the many pages that the kernel
 // maps around each.
-func releaseText() {
+func ReleaseText() {
 	for _, part := range text() {
 		_ = unix.Madvise(part, unix.MADV_DONTNEED)
 	}

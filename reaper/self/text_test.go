@@ -22,7 +22,7 @@ func TestTextIsOurs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	code, found := reflect.ValueOf(releaseText).Pointer(), false
+	code, found := reflect.ValueOf(ReleaseText).Pointer(), false
 	parts := text()
 	for _, part := range parts {
 		begin := uintptr(unsafe.Pointer(&part[0]))
@@ -45,7 +45,7 @@ func TestTextIsOurs(t *testing.T) {
 	if !found {
 		t.Errorf("the code at %#x is not in any of %d parts", code, len(parts))
 	}
-	releaseText()
+	ReleaseText()
 	runtime.GC()
 	if again := text(); len(again) != len(parts) {
 		t.Errorf("%d parts, then %d", len(parts), len(again))
