@@ -104,7 +104,10 @@ func (s *Supervisor) act(a engine.Action) {
 // spawn starts a process and tells the machine how that went.
 func (s *Supervisor) spawn(a engine.Spawn) {
 	r := s.runs[a.Job]
-	s.dropPending(r) // of a process that the machine has given up
+	if r.pending != nil {
+		s.dropPending(r) // of a process that the machine has given up
+		r.until = 0
+	}
 	if a.Again && s.stop == nil {
 		s.retryFork(a, r.shortage)
 		return
@@ -206,7 +209,6 @@ func (s *Supervisor) retryFork(a engine.Spawn, err error) {
 		s.giveUpFork(a, err)
 		return
 	}
-	s.dropPending(r)
 	p := &pendingFork{spawn: a}
 	r.pending = p
 	p.timer = s.timers.add(now+forkRetry, func() {
