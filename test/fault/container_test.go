@@ -118,11 +118,18 @@ func start(t *testing.T, c config) *container {
 		close(ct.done)
 	}()
 	t.Cleanup(func() {
-		if !ct.ended() {
-			// Unshare's signal at its own death does not outlive every exec.
-			if ct.pid != 0 {
-				_ = unix.Kill(ct.pid, unix.SIGKILL)
-			}
+		if ct.ended() {
+			return
+		}
+		// PID 1 ends after all others of its namespace, and unshare after PID 1: when
+		// it is over nobody writes to the scratch directory any more. Were unshare
+		// itself killed, some could still do.
+		for _, pid := range children(ct.cmd.Process.Pid) {
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
+		select {
+		case <-ct.done:
+		case <-time.After(patience):
 			_ = ct.cmd.Process.Kill()
 			<-ct.done
 		}
