@@ -109,7 +109,7 @@ func (m *Machine) Step(now time.Duration, in Input) []Action {
 // Deadline returns the time at which Step must be called with Elapsed at the
 // latest; false means that no timer runs.
 func (m *Machine) Deadline() (time.Duration, bool) {
-	if len(m.queue.heap) > 0 {
+	if !m.queue.empty() {
 		return m.now, true
 	}
 	if len(m.timers.heap) == 0 {

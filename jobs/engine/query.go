@@ -118,7 +118,7 @@ func (m *Machine) Environ(job, instance string) (env environ.Env, errText string
 // still fire. Events that a half-true condition holds, and jobs that rest without a
 // process, keep nobody waiting.
 func (m *Machine) Idle() bool {
-	if len(m.pids) > 0 || len(m.timers.heap) > 0 || len(m.queue.heap) > 0 || m.inFlight() {
+	if len(m.pids) > 0 || len(m.timers.heap) > 0 || !m.queue.empty() || m.inFlight() {
 		return false
 	}
 	for _, c := range m.byName {

@@ -43,9 +43,13 @@ func (m *Machine) drop(d *descriptors) {
 
 // queue has the events that something is to be done with. Upstart walks over the
 // list of all events, oldest first, again and again until nothing changes, handles
-// those that are pending and ends those that nothing blocks. The heap gives the
+// those that are pending and ends those that nothing blocks. The queue gives the
 // same order without looking at the blocked ones: by walk, then by age.
 type queue struct {
+	// Most turns come in that order and wait in a line, of which the first have been
+	// taken; heap has those that came after a later one.
+	line    []turn
+	taken   int
 	heap    []turn
 	serial  uint64
 	current turn
@@ -64,12 +68,43 @@ func (a turn) before(b turn) bool {
 	return a.pass < b.pass || a.pass == b.pass && a.serial < b.serial
 }
 
+func (q *queue) empty() bool { return q.taken == len(q.line) && len(q.heap) == 0 }
+
 // add puts e in line: in this walk if the walk has not passed it, else in the next.
 func (q *queue) add(e *emission) {
 	t := turn{q.current.pass, e.serial, e}
 	if e.serial <= q.current.serial {
 		t.pass++
 	}
+	n := len(q.line)
+	if n > q.taken && t.before(q.line[n-1]) {
+		q.push(t)
+		return
+	}
+	if n == cap(q.line) && q.taken > n/2 {
+		n = copy(q.line, q.line[q.taken:])
+		clear(q.line[n:])
+		q.line, q.taken = q.line[:n], 0
+	}
+	q.line = append(q.line, t)
+}
+
+// next takes the turn that comes first.
+func (q *queue) next() (t turn, ok bool) {
+	switch {
+	case q.empty():
+		return turn{}, false
+	case q.taken == len(q.line) || len(q.heap) > 0 && q.heap[0].before(q.line[q.taken]):
+		return q.pop(), true
+	}
+	t, q.line[q.taken] = q.line[q.taken], turn{}
+	if q.taken++; q.taken == len(q.line) {
+		q.line, q.taken = q.line[:0], 0
+	}
+	return t, true
+}
+
+func (q *queue) push(t turn) {
 	q.heap = append(q.heap, t)
 	for i := len(q.heap) - 1; i > 0; {
 		parent := (i - 1) / 2
@@ -81,10 +116,7 @@ func (q *queue) add(e *emission) {
 	}
 }
 
-func (q *queue) next() (turn, bool) {
-	if len(q.heap) == 0 {
-		return turn{}, false
-	}
+func (q *queue) pop() turn {
 	top, last := q.heap[0], len(q.heap)-1
 	q.heap[0] = q.heap[last]
 	q.heap[last] = turn{}
@@ -97,12 +129,11 @@ func (q *queue) next() (turn, bool) {
 			}
 		}
 		if least == i {
-			break
+			return top
 		}
 		q.heap[i], q.heap[least] = q.heap[least], q.heap[i]
 		i = least
 	}
-	return top, true
 }
 
 // turnsPerStep bounds the work of one Step. Job files can make events without end,
@@ -130,8 +161,8 @@ func (m *Machine) runQueue() {
 		if !ok {
 			// The next input begins a walk of its own. The room of a boot of thousands is
 			// given back.
-			if cap(m.queue.heap) > manyActions {
-				m.queue.heap, m.queue.found = nil, nil
+			if cap(m.queue.line)+cap(m.queue.heap) > manyActions {
+				m.queue.line, m.queue.heap, m.queue.found = nil, nil, nil
 			}
 			m.queue.current = turn{pass: m.queue.current.pass + 1}
 			return

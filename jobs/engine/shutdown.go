@@ -161,7 +161,7 @@ func (m *Machine) steer() bool {
 		m.holdLevel()
 		return true
 	}
-	if len(m.jobs) == 0 && len(m.queue.heap) == 0 || m.deadlocked() {
+	if len(m.jobs) == 0 && m.queue.empty() || m.deadlocked() {
 		m.finishShutdown()
 	}
 	return false
@@ -302,7 +302,7 @@ func (m *Machine) hurry(j *job) {
 // deadlocked tells whether jobs are left that nothing can move any more: they have
 // no process but such as have been given up, and wait for each other.
 func (m *Machine) deadlocked() bool {
-	return len(m.pids) == m.lost && len(m.queue.heap) == 0 &&
+	return len(m.pids) == m.lost && m.queue.empty() &&
 		!slices.ContainsFunc(m.timers.heap, func(t *timer) bool { return t.job != nil }) && !m.inFlight()
 }
 
