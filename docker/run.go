@@ -206,6 +206,7 @@ func (s *Supervisor) boot(changes []confdir.Change, watch int, watchErr error, r
 		s.m.AddSource(s.late)
 	}
 	s.updateQuiet()
+	s.console.Hold()
 	s.load(changes)
 	if names := s.masks.list(); len(names) > 0 {
 		s.log.Notice().Msg("not started by events in a container: " + strings.Join(names, ", ") + " (a file NAME.override or --mask none changes that)")

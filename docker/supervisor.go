@@ -225,33 +225,39 @@ func (s *Supervisor) turn(timer *alarm.Alarm) {
 	// What comes first after a freeze need not be the timer, so each case looks.
 	select {
 	case <-s.reaper.C():
-		s.thaw()
+		s.woke()
 		s.reap()
 		s.warnOfReaped()
 	case sig := <-s.signals:
-		s.thaw()
+		s.woke()
 		s.handleSignal(sig.(unix.Signal))
 	case <-expired:
-		s.thaw()
+		s.woke()
 		s.elapsed()
 	case r := <-s.staged:
-		s.thaw()
+		s.woke()
 		s.handleStage(r)
 	case call = <-calls:
-		s.thaw()
+		s.woke()
 		// What has ended by now the client may have seen end.
 		s.reap()
 		s.handle(call)
 	case <-s.confRead:
-		s.thaw()
+		s.woke()
 		s.configurationChanged()
 	case <-s.netRead:
-		s.thaw()
+		s.woke()
 		s.networkChanged()
 	case n := <-s.notified:
-		s.thaw()
+		s.woke()
 		s.handleNotify(n)
 	}
+}
+
+// woke is called when the loop has waited.
+func (s *Supervisor) woke() {
+	s.console.Hold()
+	s.thaw()
 }
 
 // warnOfReaped is -w: it tells how many orphans have been reaped since it was last called.
@@ -275,7 +281,7 @@ func (s *Supervisor) deadline() (time.Duration, bool) {
 // container was frozen and not merely busy.
 const pauseThreshold = time.Second
 
-// thaw is called when the loop has waited, and before each step and action, as a freeze
+// thaw is called by woke, and before each step and action, as a freeze
 // does not wait for the loop to sleep. A deadline that has passed by far since the last
 // call was held up by a freeze of the whole container, in which the jobs could not use
 // their time either: all timers are extended by the lateness. When the freeze has begun

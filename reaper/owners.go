@@ -2,6 +2,7 @@ package reaper
 
 import (
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -27,6 +28,7 @@ type owners struct {
 	ids       map[int]*number  // of sessions and process groups
 	limit     int              // size of ids at which to look for unused ones
 	seen      map[int]seen     // by pid
+	own       []int            // the children that we have forked, in the last look
 	procs     []found          // the last look
 	index     map[int]int      // pid to procs
 	stale     bool
@@ -225,11 +227,16 @@ func (r *Reaper) look() {
 	o.looks++
 	clear(o.index)
 	began := now()
-	err := r.proc.pids(func(pid int) {
-		if c, ok := r.children[pid]; ok && c.start == 0 {
+	own := o.own[:0]
+	for pid, c := range r.children {
+		if c.start == 0 {
 			o.confirm(pid, 0, c.owner)
-			return
+			own = append(own, pid)
 		}
+	}
+	sort.Sort(sort.IntSlice(own))
+	o.own = own
+	err := r.proc.others(own, func(pid int) {
 		if pid == r.self {
 			return
 		}

@@ -542,7 +542,7 @@ func BenchmarkLook(b *testing.B) {
 	if err := r.proc.open(r.self); err != nil {
 		b.Skip(err)
 	}
-	r.proc.pids(func(pid int) { r.children[pid] = child{owner: 1, tracked: true} })
+	r.proc.others(nil, func(pid int) { r.children[pid] = child{owner: 1, tracked: true} })
 	for b.Loop() {
 		r.look()
 	}

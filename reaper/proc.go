@@ -77,26 +77,79 @@ func (f *procFS) open(self int) error {
 	return f.err
 }
 
-// pids calls each for every process, in the order of their pids.
-func (f *procFS) pids(each func(pid int)) error {
+// The directory of a process is shown at the position of its pid and this, or one less
+// (proc_pid_readdir in the kernel).
+const firstProcess = 258
+
+const (
+	probeMost  = 64  // up to how many pids are rather tried one by one than listed
+	fewDirents = 128 // bytes, for four processes
+)
+
+// others calls each for every process but those that are known, in the order of their
+// pids; known is sorted. Whoever is listed gets an entry in the kernel's cache of names
+// which must be torn down when it is reaped, and that takes longer than all the rest of
+// its reaping. So the known are stepped over, and only the gaps between them are looked
+// at.
+func (f *procFS) others(known []int, each func(pid int)) error {
 	if f.err != nil {
 		return f.err
 	}
+	next := 1
+	for _, pid := range known {
+		if err := f.between(next, pid, each); err != nil {
+			return err
+		}
+		next = pid + 1
+	}
+	return f.list(next, math.MaxInt, each)
+}
+
+// between calls each for every process with a pid from next to below end.
+func (f *procFS) between(next, end int, each func(pid int)) error {
+	if end-next > probeMost {
+		return f.list(next, end, each)
+	}
+	for ; next < end; next++ {
+		switch fd, err := unix.PidfdOpen(next, 0); err {
+		case nil:
+			syscall.Close(fd)
+			each(next)
+		case unix.ESRCH:
+		case unix.EINVAL, unix.ENOENT:
+			// A thread that is not the first of its process.
+		default:
+			return f.list(next, end, each)
+		}
+	}
+	return nil
+}
+
+// list is between by way of the directory.
+func (f *procFS) list(next, end int, each func(pid int)) error {
 	if f.dirents == nil {
 		f.dirents = make([]byte, 32<<10)
 	}
-	if _, err := syscall.Seek(f.dir, 0, 0); err != nil {
+	buf := f.dirents
+	if end != math.MaxInt {
+		buf = buf[:fewDirents] // what comes after the end would be listed in vain
+	}
+	if _, err := syscall.Seek(f.dir, int64(next+firstProcess-1), 0); err != nil {
 		return err
 	}
 	for {
-		n, err := unix.Getdents(f.dir, f.dirents)
+		n, err := unix.Getdents(f.dir, buf)
 		if err != nil || n == 0 {
 			return err
 		}
 		// struct linux_dirent64: inode 8, offset 8, record length 2, type 1, name.
-		for b := f.dirents[:n]; len(b) > 19; {
+		for b := buf[:n]; len(b) > 19; {
 			size := int(binary.NativeEndian.Uint16(b[16:]))
-			if pid, ok := number10(b[19:size]); ok {
+			pid, ok := number10(b[19:size])
+			if pid >= end {
+				return nil
+			}
+			if ok && pid >= next {
 				each(pid)
 			}
 			b = b[size:]

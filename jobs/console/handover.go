@@ -124,9 +124,15 @@ func (c *Console) handOver(ends []int, pipes []pipe) error {
 	return nil
 }
 
-// HandOver has the output of the processes read for which Open has been called. It is for
-// the moment when no more are about to be started.
+// Hold has the lines of tend's own log wait from now on until there is a page of them, or
+// for HandOver. It is for the time in which many may come: to wake the writer for each
+// would cost more than all the rest of it.
+func (c *Console) Hold() { c.log.sink.hold(true) }
+
+// HandOver has the output of the processes read for which Open has been called, and
+// undoes Hold. It is for the moment when no more are about to be started.
 func (c *Console) HandOver() {
+	c.log.sink.hold(false)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.send(); len(c.unsent) > 0 {

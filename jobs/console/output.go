@@ -73,6 +73,7 @@ func (c *Console) open(o *Output, s Spec) error {
 	if mode == jobs.ConsoleOwner {
 		if fd := c.openTerminal(o); fd >= 0 {
 			o.Stdin, o.Stdout, o.Stderr, o.Terminal = fd, fd, fd, isTerminal(fd)
+			c.log.sink.kick() // what has been logged goes before what the process will write
 			return nil
 		}
 		mode = jobs.ConsoleOutput
@@ -89,6 +90,7 @@ func (c *Console) open(o *Output, s Spec) error {
 	case jobs.ConsoleOutput:
 		if c.inheritable(s.UID) {
 			o.Stdout, o.Stderr = c.opts.Stdout, c.opts.Stderr
+			c.log.sink.kick()
 			return nil
 		}
 		o.raw = true

@@ -55,7 +55,8 @@ type sink struct {
 	in, out    int64 // bytes committed and written in all
 	log, spare []byte
 	marks      []mark
-	lost       int // lines of the log that did not fit
+	lost       int  // lines of the log that did not fit
+	held       bool // lines of the log wait for more
 	sleeping   bool
 	starved    bool // the reader wants to know of room
 	closed     bool
@@ -178,8 +179,21 @@ func (s *sink) post(line []byte, l *Log) {
 		}
 		s.marks[len(s.marks)-1].end = len(s.log)
 	}
+	wait := s.held && len(s.log) < pageSize
 	s.mu.Unlock()
-	s.kick()
+	if !wait {
+		s.kick()
+	}
+}
+
+// hold says whether lines of the log are to wait for more of them.
+func (s *sink) hold(on bool) {
+	s.mu.Lock()
+	s.held = on
+	s.mu.Unlock()
+	if !on {
+		s.kick()
+	}
 }
 
 // trim gives back the pages of an empty buffer after a burst.
