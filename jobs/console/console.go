@@ -66,8 +66,10 @@ type Console struct {
 	log   *Log
 	sinks [2]*sink // by stream; twice the same when stdout and stderr are one file
 	muted atomic.Bool
-	rd    reader
-	null  nullDevice
+	// flushes is how many calls of Flush wait.
+	flushes atomic.Int32
+	rd      reader
+	null    nullDevice
 
 	mu      sync.Mutex
 	pipes   []*pipe      // by descriptor of the read end, in the reader's table
@@ -165,6 +167,8 @@ func (c *Console) Sync(jobName, instance string, timeout time.Duration) bool {
 // Flush waits until everything that is in the pipes and buffers has been written,
 // or until deadline; it tells which. It is for the moment before the end.
 func (c *Console) Flush(deadline time.Time) bool {
+	c.flushes.Add(1)
+	defer c.flushes.Add(-1)
 	c.mu.Lock()
 	ended := c.live == 0
 	c.mu.Unlock()

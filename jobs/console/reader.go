@@ -232,7 +232,10 @@ func (r *reader) round() bool {
 			switch {
 			case p.stream != stream || p.fd < 0 || p.parked:
 			case p.over && len(p.carry) == 0:
-				r.end(p)
+				// At the end of all the kernel closes them faster.
+				if n == readEvents || r.c.flushes.Load() == 0 {
+					r.end(p)
+				}
 			default:
 				r.readPipe(p)
 			}
@@ -597,7 +600,7 @@ func (r *reader) finishFlush(events int) {
 		return
 	}
 	for _, p := range r.ready {
-		if p.fd >= 0 && p.read < flushMost {
+		if p.fd >= 0 && p.read < flushMost && (!p.over || len(p.carry) > 0) {
 			return
 		}
 	}
