@@ -93,13 +93,7 @@ func (s *Supervisor) liveJobs() int {
 	if s.minimal {
 		return 0
 	}
-	n := 0
-	for _, st := range s.m.List() {
-		if len(st.Processes) > 0 {
-			n++
-		}
-	}
-	return n
+	return s.m.Live()
 }
 
 func count(n int, noun string) string {

@@ -163,14 +163,22 @@ func Levels(ids []JobID, edges []Edge) (levels [][]JobID, dropped []Edge) {
 	}
 }
 
-// layer sorts topologically. It returns in looped what no level could be found for.
-func layer(ids []JobID, edges []Edge) (levels [][]JobID, looped map[JobID]bool) {
-	after := make(map[JobID][]JobID, len(ids))
-	waits := make(map[JobID]int, len(ids))
+// neighbours returns which jobs stop after each, and for how many each waits.
+//
+//go:noinline
+func neighbours(edges []Edge) (after map[JobID][]JobID, waits map[JobID]int) {
+	after = make(map[JobID][]JobID, len(edges))
+	waits = make(map[JobID]int, len(edges))
 	for _, e := range edges {
 		after[e.Before] = append(after[e.Before], e.After)
 		waits[e.After]++
 	}
+	return after, waits
+}
+
+// layer sorts topologically. It returns in looped what no level could be found for.
+func layer(ids []JobID, edges []Edge) (levels [][]JobID, looped map[JobID]bool) {
+	after, waits := neighbours(edges)
 	var level []JobID
 	for _, id := range ids {
 		if waits[id] == 0 {
@@ -209,10 +217,7 @@ func closesCycle(edges []Edge, i int, looped map[JobID]bool) bool {
 	if !looped[from] || !looped[to] {
 		return false
 	}
-	after := make(map[JobID][]JobID)
-	for _, e := range edges {
-		after[e.Before] = append(after[e.Before], e.After)
-	}
+	after, _ := neighbours(edges)
 	seen := map[JobID]bool{from: true}
 	for walk := []JobID{from}; len(walk) > 0; {
 		id := walk[len(walk)-1]

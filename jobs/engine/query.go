@@ -50,6 +50,16 @@ func (m *Machine) List() []jobs.Status {
 	return list
 }
 
+// Live returns how many instances have a process, or are about to.
+func (m *Machine) Live() (n int) {
+	for _, j := range m.jobs {
+		if j.alive() != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Resolve finds the instance that a status request means, as Command finds it. err
 // is one of Upstart's texts (reference 7.4) or empty, usage the job's usage when err
 // should quote it. A class without the instance is stop/waiting when nothing but

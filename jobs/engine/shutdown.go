@@ -189,18 +189,13 @@ func (m *Machine) plan() {
 	}
 	h.levels = levels
 	h.present = make([]int, len(levels))
-	h.place = make(map[JobID]int)
-	h.after = make(map[JobID][]JobID)
-	h.waits = make(map[JobID]int)
+	h.place = make(map[JobID]int, len(ids))
+	h.after, h.waits = neighbours(edges)
 	for n, level := range levels {
 		h.present[n] = len(level)
 		for _, id := range level {
 			h.place[id] = n
 		}
-	}
-	for _, e := range edges {
-		h.after[e.Before] = append(h.after[e.Before], e.After)
-		h.waits[e.After]++
 	}
 	if len(levels) > 0 {
 		h.ready = slices.Clone(levels[0])
