@@ -52,9 +52,11 @@ func (m *Machine) List() []jobs.Status {
 
 // Live returns how many instances have a process, or are about to.
 func (m *Machine) Live() (n int) {
-	for _, j := range m.jobs {
-		if j.alive() != 0 {
-			n++
+	for _, c := range m.byName {
+		for _, j := range c.instances {
+			if j.alive() != 0 {
+				n++
+			}
 		}
 	}
 	return n
