@@ -3,10 +3,12 @@ package self
 import (
 	"bytes"
 	"math"
-	"os"
 	"runtime"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // allThreads is how many threads there are to be: one each for the main loop, the reaper,
@@ -145,12 +147,12 @@ func number(b []byte) (int, bool) {
 // readFile reads a small file. It is not os.ReadFile, which brings os.FileInfo and time
 // zones into the program.
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	fd, err := syscall.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer syscall.Close(fd)
 	buf := make([]byte, 4<<10) // the kernel makes files such as these in one read
-	n, err := f.Read(buf)
-	return buf[:n], err
+	n, err := syscall.Read(fd, buf)
+	return buf[:max(n, 0)], err
 }
