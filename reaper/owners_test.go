@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 
@@ -547,4 +549,55 @@ func BenchmarkLook(b *testing.B) {
 		r.look()
 	}
 	b.ReportMetric(float64(len(r.children)), "processes")
+}
+
+// Whoever is stepped over changes nothing about the others, whether gaps between the known
+// are tried pid by pid or listed.
+func TestOthers(t *testing.T) {
+	if !inside(t, nil) {
+		return
+	}
+	r := start(t)
+	var pids []int
+	for _, last := range []string{"", "", "1000", "1010", "20000", ""} {
+		if last != "" {
+			if err := os.WriteFile(lastPID, []byte(last), 0); err != nil {
+				need.Skip(t, "%v", err)
+			}
+		}
+		pids = append(pids, spawn(t, r, 1, "exec sleep 1000"))
+	}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []int
+	for _, e := range entries {
+		if pid, err := strconv.Atoi(e.Name()); err == nil {
+			all = append(all, pid)
+		}
+	}
+	slices.Sort(all)
+	if len(all) != len(pids)+1 {
+		t.Fatalf("processes %v, want our own and %v", all, pids)
+	}
+	for mask := range 1 << len(pids) {
+		var known, want, got []int
+		for i, pid := range pids {
+			if mask>>i&1 != 0 {
+				known = append(known, pid)
+			}
+		}
+		for _, pid := range all {
+			if !slices.Contains(known, pid) {
+				want = append(want, pid)
+			}
+		}
+		if err := r.proc.others(known, func(pid int) { got = append(got, pid) }); err != nil || !slices.Equal(got, want) {
+			t.Errorf("others than %v: %v, %v; want %v", known, got, err, want)
+		}
+	}
+	for _, pid := range pids {
+		kill(t, r, pid)
+	}
 }

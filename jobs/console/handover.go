@@ -34,7 +34,8 @@ const reserved = 64
 // makes it larger waits 10 ms for all processors when threads share it.
 const maxRights = 32
 
-// gap is how many numbers without a descriptor are taken for the end of the table.
+// gap is how many numbers without a descriptor are taken for the end of what was opened
+// before any process.
 const gap = 64
 
 // closeRange is a variable for the test of a kernel that has no such call.
@@ -49,7 +50,8 @@ func separate(keep ...int) {
 	if startPoller() != nil || closeRange(math.MaxUint32, math.MaxUint32, unix.CLOSE_RANGE_UNSHARE) != nil {
 		return
 	}
-	for fd, free := 0, 0; free < gap; fd++ {
+	fd := 0
+	for free := 0; free < gap; fd++ {
 		switch open, needed := runtimes(fd); {
 		case !open:
 			free++
@@ -60,6 +62,8 @@ func separate(keep ...int) {
 			free = 0
 		}
 	}
+	// What has been opened for processes meanwhile may lie beyond a gap.
+	_ = closeRange(uint(max(fd, slices.Max(keep)+1)), math.MaxUint32, 0)
 }
 
 // runtimes tells whether a descriptor is open, and whether it may be one of the runtime's:

@@ -6,8 +6,10 @@ import (
 	"math"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -142,5 +144,32 @@ func TestNoMorePipesThanDescriptors(t *testing.T) {
 			o.Close()
 		}
 		return err == nil
+	})
+}
+
+// More pipes end than are looked at in a round, with and without a last word.
+func TestFlushWhereManyHaveEnded(t *testing.T) {
+	f := newFixture(t, Options{Format: Raw})
+	const n = readEvents
+	var open []*process
+	for i := range n {
+		p := openProcess(t, f.Console, "web", strconv.Itoa(i))
+		if i%2 == 0 {
+			p.out("last\n")
+		}
+		open = append(open, p)
+	}
+	for _, p := range open {
+		p.exit()
+	}
+	if !f.Flush(time.Now().Add(patience)) {
+		t.Error("not flushed")
+	}
+	f.out.wants(t, strings.Repeat("last\n", n/2))
+	// What was left open for the end is closed if there is none.
+	eventually(t, "the end of all pipes", func() bool {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.live == 0
 	})
 }

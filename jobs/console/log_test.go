@@ -3,6 +3,7 @@ package console
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -149,4 +150,50 @@ func FuzzPieces(f *testing.F) {
 			t.Fatalf("%d bytes of %d are left", len(rest), len(data))
 		}
 	})
+}
+
+// A loop that has much to tell wakes the writer for a page of lines, and when it is done.
+func TestHold(t *testing.T) {
+	f := newFixture(t, Options{})
+	s := f.log.sink
+	asleep := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.sleeping
+	}
+	eventually(t, "the writer to wait", asleep)
+	f.Hold()
+	f.Log().Notice().Msg("first")
+	if !asleep() {
+		t.Error("the writer is woken for one line")
+	}
+	want := "tend | first\n"
+	for len(want) < pageSize {
+		f.Log().Notice().Msg("more")
+		want += "tend | more\n"
+	}
+	f.err.wants(t, want)
+	eventually(t, "the writer to wait", asleep)
+	f.Log().Notice().Msg("last")
+	if !asleep() {
+		t.Error("the writer is woken for one line after a page")
+	}
+	f.HandOver()
+	f.err.wants(t, want+"tend | last\n")
+	f.Log().Notice().Msg("idle")
+	f.err.wants(t, want+"tend | last\ntend | idle\n")
+}
+
+// What a process writes itself comes after what has been logged of it, as far as that is
+// in our hands.
+func TestOwnOutputIsNotHeldUp(t *testing.T) {
+	f := newFixture(t, Options{})
+	f.Hold()
+	f.Log().Notice().Msg("started before")
+	o, err := f.Open(Spec{Job: "web", UID: os.Geteuid(), Console: jobs.ConsoleOutput})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	f.err.wants(t, "tend | started before\n")
 }
