@@ -20,7 +20,7 @@ const appArmorParser = "/sbin/apparmor_parser"
 // no container that has brought its own (reference, section 2).
 func withProfile(c *jobs.Class) *jobs.Class {
 	if c.AppArmorLoad == "" || !appArmorEnabled() || file.Access(appArmorParser, unix.X_OK) != nil ||
-		file.Access("/run/container_type", unix.F_OK) == nil {
+		file.Exists("/run/container_type") {
 		return c
 	}
 	loading := *c

@@ -296,18 +296,18 @@ func cgroupDir(controller string) string {
 		}
 		// Without a cgroup namespace the path is the host's, and what is mounted
 		// is our own part of it.
-		if dir := path.Join(root, part[2]); file.Access(dir, unix.F_OK) == nil {
+		if dir := path.Join(root, part[2]); file.Exists(dir) {
 			return dir
 		}
 	}
-	if file.Access(root, unix.F_OK) == nil {
+	if file.Exists(root) {
 		return root
 	}
 	return ""
 }
 
 func cgroupUnified() bool {
-	return file.Access(cgroupRoot+"/cgroup.controllers", unix.F_OK) == nil
+	return file.Exists(cgroupRoot + "/cgroup.controllers")
 }
 
 // readCgroup returns the contents of a file of our cgroup, "" when there is none.

@@ -65,7 +65,7 @@ func Install(dir string, stdout, stderr io.Writer) int {
 func makeDirs(dir string) error {
 	err := unix.Mkdir(dir, 0o755)
 	switch {
-	case err == unix.EEXIST && file.Access(dir+"/", unix.F_OK) == nil: // with the slash: a directory
+	case err == unix.EEXIST && file.Exists(dir+"/"): // with the slash: a directory
 		return nil
 	case err == unix.ENOENT && path.Dir(dir) != dir:
 		if err := makeDirs(path.Dir(dir)); err != nil {

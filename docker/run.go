@@ -74,10 +74,10 @@ func Run(o *Options, sigs Signals) int {
 		return 1
 	}
 	self.BootBegins()
-	threads := self.Threads(func(room int) {
+	threads := self.Threads(func(room, need int) {
 		// Written at once: a thread that is missing would be the end before any log is.
 		(&reporter{json: o.LogJSON, verbosity: o.Verbosity}).say(LevelWarning, "the pids limit leaves "+strconv.Itoa(room)+
-			" processes, and tend's threads alone need 12: jobs may not start, or tend end (allow "+strconv.Itoa(pidsNeeded)+" or more)")
+			" processes, and tend's threads alone need "+strconv.Itoa(need)+": jobs may not start, or tend end (allow "+strconv.Itoa(pidsNeeded)+" or more)")
 	})
 	tree := confdir.New(sources)
 	watch, watchErr := tree.Watch()

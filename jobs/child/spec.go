@@ -5,8 +5,6 @@ import (
 	"strconv"
 	"strings"
 
-	"golang.org/x/sys/unix"
-
 	"tend/jobs"
 	"tend/jobs/environ"
 	"tend/jobs/file"
@@ -152,7 +150,7 @@ func canOpenScript(c *jobs.Class, p jobs.Process) bool {
 	if p == jobs.SecurityProcess {
 		root = ""
 	}
-	return file.Access(root+"/proc/self/fd", unix.F_OK) == nil
+	return file.Exists(root + "/proc/self/fd")
 }
 
 // direct decides whether fork itself can set up the process.

@@ -310,7 +310,7 @@ func execHint(name string, argv []string, err error) string {
 	switch {
 	case err == unix.ENOENT && name == shell && len(argv) > 2 && argv[1] == "-e":
 		return "a script, or an exec with any of " + shellCharacters + " in it, needs a shell, and this image has none"
-	case err == unix.ENOENT && file.Access(name, unix.F_OK) == nil:
+	case err == unix.ENOENT && file.Exists(name):
 		return "its interpreter or dynamic loader is missing"
 	}
 	return ""

@@ -62,7 +62,7 @@ func keepBusy() {
 	if err := Prepare(); err != nil {
 		fmt.Println(err)
 	}
-	Threads(func(int) {})()
+	Threads(func(int, int) {})()
 	busy()
 	before := threadCount()
 	for range 3 {

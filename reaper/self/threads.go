@@ -29,10 +29,10 @@ const (
 // waits for them. They are left to the scheduler, which reuses idle threads before it makes
 // new ones and never ends them. A thread that cannot be made later, under a pids limit,
 // would be the end of the program; where that limit is near it makes fewer, and where it
-// is too near it first calls tooFew, from another goroutine, with how many tasks the
-// limit leaves. It takes about as long as starting a program, so it is for those who run
-// jobs.
-func Threads(tooFew func(room int)) (wait func()) {
+// is too near it first calls tooFew, from another goroutine, with how many tasks the limit
+// leaves and how many threads there have to be. It takes about as long as starting a
+// program, so it is for those who run jobs.
+func Threads(tooFew func(room, need int)) (wait func()) {
 	all := make(chan struct{})
 	go func() {
 		begin, step := make(chan struct{}), make(chan struct{})
@@ -41,7 +41,7 @@ func Threads(tooFew func(room int)) (wait func()) {
 			runtime.GOMAXPROCS(1)
 		}
 		if most < fewThreads+jobsShare {
-			tooFew(most)
+			tooFew(most, fewThreads)
 		}
 		enough := min(max(most-jobsShare, fewThreads), most-1, allThreads)
 		for made() < enough {
