@@ -18,30 +18,32 @@ type index map[string]*named
 
 // named has the terms for one event name.
 type named struct {
-	any   ring             // first argument absent or a pattern
-	first map[string]*ring // by the value of the first variable
-	keys  []keyed          // by the value of a variable by name, in order of arrival
+	any   ring            // first argument absent or a pattern
+	first map[string]ring // by the value of the first variable
+	keys  []keyed         // by the value of a variable by name, in order of arrival
 }
 
 type keyed struct {
 	key    string
-	values map[string]*ring
+	values map[string]ring
 }
 
 // ring has the terms with one key, each pointing to the next, in order of arrival.
 type ring struct{ first *term }
 
-func (r *ring) add(t *term) {
-	if r.first == nil {
-		r.first, t.next, t.prev = t, t, t
-		return
+// changed returns the ring with t at its end, or without it.
+//
+//go:noinline
+func (r ring) changed(t *term, in bool) ring {
+	if in {
+		first, last := t, t
+		if r.first != nil {
+			first, last = r.first, r.first.prev
+		}
+		t.next, t.prev = first, last
+		last.next, first.prev = t, t
+		return ring{first}
 	}
-	last := r.first.prev
-	t.next, t.prev = r.first, last
-	last.next, r.first.prev = t, t
-}
-
-func (r *ring) remove(t *term) {
 	switch {
 	case t.next == t:
 		r.first = nil
@@ -50,10 +52,11 @@ func (r *ring) remove(t *term) {
 	}
 	t.prev.next, t.next.prev = t.next, t.prev
 	t.next, t.prev = nil, nil
+	return r
 }
 
-func (r *ring) appendTo(found []*condition) []*condition {
-	if r == nil || r.first == nil {
+func (r ring) appendTo(found []*condition) []*condition {
+	if r.first == nil {
 		return found
 	}
 	for t := r.first; ; t = t.next {
@@ -67,14 +70,14 @@ func (r *ring) appendTo(found []*condition) []*condition {
 func (x index) add(c *condition) {
 	for i := range c.terms {
 		t := &c.terms[i]
-		x.ring(t.op).add(t)
+		x.change(t, true)
 	}
 }
 
 func (x index) remove(c *condition) {
 	for i := range c.terms {
 		if t := &c.terms[i]; t.next != nil {
-			x.ring(t.op).remove(t)
+			x.change(t, false)
 		}
 	}
 }
@@ -82,42 +85,41 @@ func (x index) remove(c *condition) {
 // gone tells whether a condition with terms has been taken out.
 func (c *condition) gone() bool { return c.terms[0].next == nil }
 
-// ring returns the ring that a term lies in.
+// change puts a term into the ring that it belongs to, or takes it out.
 //
 //go:noinline
-func (x index) ring(t *event.Operator) *ring {
-	n := x[t.Name]
+func (x index) change(t *term, in bool) {
+	n := x[t.op.Name]
 	if n == nil {
 		n = &named{}
-		x[t.Name] = n
+		x[t.op.Name] = n
 	}
-	if len(t.Args) == 0 || t.Args[0].Negate || !isLiteral(t.Args[0].Pattern) {
-		return &n.any
+	if len(t.op.Args) == 0 || t.op.Args[0].Negate || !isLiteral(t.op.Args[0].Pattern) {
+		n.any = n.any.changed(t, in)
+		return
 	}
-	arg := &t.Args[0]
-	if arg.Key == "" {
-		if n.first == nil {
-			n.first = map[string]*ring{}
-		}
-		return within(n.first, arg.Pattern)
-	}
-	for _, k := range n.keys {
-		if k.key == arg.Key {
-			return within(k.values, arg.Pattern)
-		}
-	}
-	n.keys = append(n.keys, keyed{arg.Key, map[string]*ring{}})
-	return within(n.keys[len(n.keys)-1].values, arg.Pattern)
+	arg := &t.op.Args[0]
+	values := n.values(arg.Key)
+	values[arg.Pattern] = values[arg.Pattern].changed(t, in)
 }
 
+// values returns the rings by the value of a variable: of the first one without a key.
+//
 //go:noinline
-func within(m map[string]*ring, value string) *ring {
-	r := m[value]
-	if r == nil {
-		r = &ring{}
-		m[value] = r
+func (n *named) values(key string) map[string]ring {
+	if key == "" {
+		if n.first == nil {
+			n.first = map[string]ring{}
+		}
+		return n.first
 	}
-	return r
+	for _, k := range n.keys {
+		if k.key == key {
+			return k.values
+		}
+	}
+	n.keys = append(n.keys, keyed{key, map[string]ring{}})
+	return n.keys[len(n.keys)-1].values
 }
 
 // candidates appends to found the conditions that ev may make true, each once: by
