@@ -439,7 +439,7 @@ func (s *Supervisor) exited(e reaper.Exit) {
 	}
 	owner := reaper.Owner(t.job)
 	if r := s.runs[t.job]; r != nil && e.Status == 0 && t.process == jobs.Main {
-		in.Heir = s.reaper.Heir(owner, e.PID, r.forks, s.mainText(t.job))
+		in.Heir = s.reaper.Heir(owner, e.PID, r.forks, func() string { return s.mainText(t.job) })
 		in.Grandchild = in.Heir != 0 && s.reaper.Grandchild(in.Heir, e.PID)
 	}
 	in.Left = len(s.reaper.Left(owner)) > 0

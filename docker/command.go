@@ -3,7 +3,6 @@ package docker
 import (
 	"os"
 	"strconv"
-	"sync"
 	"syscall"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 
 	"tend/jobs/alarm"
 	"tend/jobs/jsonl"
+	"tend/jobs/lock"
 	"tend/reaper/self"
 )
 
@@ -23,7 +23,7 @@ type command struct {
 
 	// mu is held while signals are sent, while children are reaped, and while either
 	// is reported.
-	mu sync.Mutex
+	mu lock.Mutex
 }
 
 // runCommand runs COMMAND as tini does and returns the exit status. No thread has to be

@@ -122,6 +122,9 @@ func (s *Supervisor) tellExited(n *engine.Notice) {
 	if (n.Process == jobs.PostStartProcess || n.Process == jobs.PreStopProcess) && !n.Normal && (n.Code != 0 || n.Sig != 0) {
 		e = s.log.Warning()
 	}
+	if e == nil {
+		return
+	}
 	e = e.Job(n.Job, n.Instance).Process(n.Process).PID(n.PID)
 	resultFields(e, n).Msg(processText(n.Process, n.PID) + " " + resultText(n))
 }

@@ -169,6 +169,8 @@ func newSupervisor(o *Options, sigs <-chan os.Signal, out *console.Console, tree
 		isInit:     os.Getpid() == 1,
 		onTerminal: isTerminal(0),
 		baseEnv:    table,
+
+		stopTimeout: o.stopTimeout(),
 	}
 	dir := ""
 	if len(o.ConfDirs) == 0 && o.Boot == BootAuto {
@@ -295,7 +297,7 @@ func (s *Supervisor) load(changes []confdir.Change) {
 
 // warnOfTimeouts names the jobs that would need more time to stop than there is.
 func (s *Supervisor) warnOfTimeouts() {
-	total := s.opts.stopTimeout(true)
+	total := s.stopTimeout
 	if total == 0 {
 		return
 	}
@@ -307,13 +309,11 @@ func (s *Supervisor) warnOfTimeouts() {
 	}
 }
 
-// stopTimeout is the total deadline of a stop, 0 for none.
-func (o *Options) stopTimeout(jobs bool) time.Duration {
+// stopTimeout is the total deadline of a stop where there are jobs, 0 for none.
+func (o *Options) stopTimeout() time.Duration {
 	switch {
 	case o.StopTimeoutSet:
 		return o.StopTimeout
-	case !jobs:
-		return 0
 	case containerKind(o.Environ) == "kubernetes":
 		return kubernetesStop
 	}

@@ -62,7 +62,7 @@ func (s *Supervisor) beginStop(reason string, sig unix.Signal, status *int) {
 		s.log.Notice().Msg("already stopping: " + reason + ", " + s.stop.left(s.now()))
 		return
 	}
-	timeout := s.opts.stopTimeout(true)
+	timeout := s.stopTimeout
 	s.stop = &stopping{reason: reason, began: s.now(), status: status, reserve: stopReserve}
 	if timeout > 0 {
 		s.stop.deadline = s.stop.began + timeout

@@ -26,15 +26,16 @@ type Supervisor struct {
 	baseEnv environ.Env // what the jobs' environment begins with
 	isInit  bool        // we are PID 1
 	// onTerminal says that standard input is a terminal.
-	onTerminal bool
-	m          *engine.Machine
-	reaper     *reaper.Reaper
-	console    *console.Console
-	log        *console.Log
-	tree       *confdir.Tree
-	server     *control.Server // nil when no socket could be opened
-	masks      masks
-	late       *lateInterfaces
+	onTerminal  bool
+	stopTimeout time.Duration // the total deadline of a stop, 0 for none
+	m           *engine.Machine
+	reaper      *reaper.Reaper
+	console     *console.Console
+	log         *console.Log
+	tree        *confdir.Tree
+	server      *control.Server // nil when no socket could be opened
+	masks       masks
+	late        *lateInterfaces
 
 	began time.Time
 	// skew is how long the clock of the machine has been held while we were

@@ -181,11 +181,11 @@ func (r *Reaper) signal(p Proc, sig syscall.Signal) error {
 //
 // When an orphan's ownership cannot be known, because it has left the session and its
 // environment is hidden, it is still taken if it was there when old ended, is no older
-// than old, and is what old was to start: its command line or its name is in text, or
-// its name is old's. Where it is certain that there is an heir, one without such
+// than old, and is what old was to start: its command line or its name is in what text
+// returns, or its name is old's. Where it is certain that there is an heir, one without such
 // evidence is taken too, if it is the only one and no other process that has ended may
 // rather have left it.
-func (r *Reaper) Heir(owner Owner, old int, certain bool, text string) int {
+func (r *Reaper) Heir(owner Owner, old int, certain bool, text func() string) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.owners.ended[old]
@@ -225,7 +225,7 @@ func (r *Reaper) mayBeLeft(e *ending, p *found) bool {
 }
 
 // hiddenHeir returns the process that e has left according to the best evidence.
-func (r *Reaper) hiddenHeir(e *ending, certain bool, text string) *found {
+func (r *Reaper) hiddenHeir(e *ending, certain bool, text func() string) *found {
 	var best *found
 	most, ties := -1, 0
 	for _, pid := range e.hidden {
@@ -234,7 +234,7 @@ func (r *Reaper) hiddenHeir(e *ending, certain bool, text string) *found {
 			continue
 		}
 		p := &r.owners.procs[i]
-		weight := 2 * r.evidence(e, p, text)
+		weight := 2 * r.evidence(e, p, text())
 		if !r.owners.othersLeft(e, pid) {
 			weight++
 		}

@@ -28,7 +28,7 @@ type owners struct {
 	ids       map[int]*number  // of sessions and process groups
 	limit     int              // size of ids at which to look for unused ones
 	seen      map[int]seen     // by pid
-	own       []int            // the children that we have forked, in the last look
+	own       []int            // ourselves and the children that we have forked, in the last look
 	procs     []found          // the last look
 	index     map[int]int      // pid to procs
 	stale     bool
@@ -227,7 +227,7 @@ func (r *Reaper) look() {
 	o.looks++
 	clear(o.index)
 	began := now()
-	own := o.own[:0]
+	own := append(o.own[:0], r.self)
 	for pid, c := range r.children {
 		if c.start == 0 {
 			o.confirm(pid, 0, c.owner)
@@ -237,9 +237,6 @@ func (r *Reaper) look() {
 	sort.Sort(sort.IntSlice(own))
 	o.own = own
 	err := r.proc.others(own, func(pid int) {
-		if pid == r.self {
-			return
-		}
 		if p, err := r.proc.stat(pid); err == nil {
 			o.index[pid] = len(o.procs)
 			o.procs = append(o.procs, found{Proc: p})

@@ -42,6 +42,9 @@ func wantLeft(t testing.TB, r *Reaper, owner Owner, pids ...int) {
 	}
 }
 
+// text is what a job executes, as Heir asks for it.
+func text(s string) func() string { return func() string { return s } }
+
 func TestLeftAndSweep(t *testing.T) {
 	if !inside(t, nil) {
 		return
@@ -120,7 +123,7 @@ func TestHeirs(t *testing.T) {
 				t.Fatalf("main ended with %d", Status(e.Status))
 			}
 			want, got := waitFile(t, file), 0
-			until(t, "heir", func() bool { r.Refresh(); got = r.Heir(owner, main, true, ""); return got == want })
+			until(t, "heir", func() bool { r.Refresh(); got = r.Heir(owner, main, true, text("")); return got == want })
 			until(t, "its kinship", func() bool { return r.Grandchild(got, main) == tt.twice })
 			if err := r.Track(owner, got); err != nil {
 				t.Fatalf("Track: %v", err)
@@ -152,7 +155,7 @@ func TestHeirThatEndsBeforeItIsTracked(t *testing.T) {
 	main := spawn(t, r, 1, replaceFile("sh -c '(sh -c \"echo \\$\\$ >FILE; exec sleep 100\" & read line <"+gate+"; exit 0) & exit 0'", file))
 	exitOf(t, r, main)
 	want := waitFile(t, file)
-	first := r.Heir(1, main, true, "")
+	first := r.Heir(1, main, true, text(""))
 	if first == 0 || first == want {
 		t.Fatalf("Heir = %d, want the parent of %d", first, want)
 	}
@@ -166,7 +169,7 @@ func TestHeirThatEndsBeforeItIsTracked(t *testing.T) {
 	if e := exitOf(t, r, first); e.Owner != 1 {
 		t.Errorf("the exit is of owner %d, want 1", e.Owner)
 	}
-	if got := r.Heir(1, first, true, ""); got != want {
+	if got := r.Heir(1, first, true, text("")); got != want {
 		t.Errorf("Heir = %d, want %d", got, want)
 	}
 	kill(t, r, want)
@@ -252,10 +255,10 @@ func TestHeirsOfHiddenEnvironment(t *testing.T) {
 	if exits := r.Take(nil); len(exits) != 2 {
 		t.Fatalf("%d exits, want 2", len(exits))
 	}
-	if got := r.Heir(2, second, true, ""); got != secondHeir {
+	if got := r.Heir(2, second, true, text("")); got != secondHeir {
 		t.Errorf("Heir(2) = %d, want %d", got, secondHeir)
 	}
-	if got := r.Heir(1, first, false, ""); got != firstHeir {
+	if got := r.Heir(1, first, false, text("")); got != firstHeir {
 		t.Errorf("Heir(1) = %d, want %d", got, firstHeir)
 	}
 	if r.Grandchild(firstHeir, first) {
@@ -271,16 +274,16 @@ func TestHeirsOfHiddenEnvironment(t *testing.T) {
 		return unix.Kill(third, 0) == unix.ESRCH && unix.Kill(fourth, 0) == unix.ESRCH && unix.Kill(fifth, 0) == unix.ESRCH
 	})
 	r.Take(nil)
-	if got := r.Heir(3, third, false, "run zeta-d\nrun deltas"); got != 0 {
+	if got := r.Heir(3, third, false, text("run zeta-d\nrun deltas")); got != 0 {
 		t.Errorf("Heir(3) = %d though it is not certain that there is one, want 0", got)
 	}
-	if got := r.Heir(4, fourth, false, "run 'zeta'"); got != fourthHeir {
+	if got := r.Heir(4, fourth, false, text("run 'zeta'")); got != fourthHeir {
 		t.Errorf("Heir(4) = %d, want %d", got, fourthHeir)
 	}
-	if got := r.Heir(5, fifth, false, "theta"); got != fifthHeir {
+	if got := r.Heir(5, fifth, false, text("theta")); got != fifthHeir {
 		t.Errorf("Heir(5) = %d, want %d", got, fifthHeir)
 	}
-	if got := r.Heir(3, third, true, ""); got != thirdHeir {
+	if got := r.Heir(3, third, true, text("")); got != thirdHeir {
 		t.Errorf("Heir(3) = %d, want %d", got, thirdHeir)
 	}
 	for _, pid := range []int{firstHeir, secondHeir, thirdHeir, fourthHeir, fifthHeir} {
@@ -482,7 +485,7 @@ func TestWithoutProc(t *testing.T) {
 	if owner, ok := r.OwnerOf(pid); owner != 1 || !ok {
 		t.Errorf("OwnerOf a child = %d, %v, want 1", owner, ok)
 	}
-	if heir := r.Heir(1, pid, true, ""); heir != 0 {
+	if heir := r.Heir(1, pid, true, text("")); heir != 0 {
 		t.Errorf("Heir = %d, want none", heir)
 	}
 	if text := r.Doing(pid); text != "state unknown" {

@@ -3,8 +3,9 @@ package reaper
 import (
 	"errors"
 	"os"
-	"sync"
 	"syscall"
+
+	"tend/jobs/lock"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,9 +35,10 @@ type child struct {
 type Reaper struct {
 	self int           // our pid
 	wake chan struct{} // capacity 1: that there is something is all it says
+	born chan struct{} // the same: there has been a Spawn
 
 	// mu keeps fork, reap and kill apart, and guards all that follows.
-	mu       sync.Mutex
+	mu       lock.Mutex
 	children map[int]child
 	posted   []Exit
 	earlier  []Exit // posted before a process was started that has got a pid of theirs
@@ -56,6 +58,7 @@ func New(marks ...string) (*Reaper, error) {
 	r := &Reaper{
 		self:     os.Getpid(),
 		wake:     make(chan struct{}, 1),
+		born:     make(chan struct{}, 1),
 		children: make(map[int]child),
 	}
 	r.owners.init(marks)
@@ -122,6 +125,10 @@ func (r *Reaper) Spawn(owner Owner, heirs bool, fork func() (int, error)) (int, 
 	pid, err := fork()
 	if err != nil {
 		return 0, err
+	}
+	select {
+	case r.born <- struct{}{}:
+	default:
 	}
 	if hasPID(r.posted, pid) {
 		r.earlier, r.posted = append(r.earlier, r.posted...), nil

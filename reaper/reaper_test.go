@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -165,6 +166,32 @@ func TestKilledServiceIsNeitherLostNorDoubled(t *testing.T) {
 	if left := r.Take(nil); len(left) != 0 || r.Children() != 0 {
 		t.Errorf("%d reports and %d children are left, want none", len(left), r.Children())
 	}
+}
+
+// From the first Spawn on the end of a child finds the reaping thread in waitid, not in
+// wait for a SIGCHLD, which takes long where many follow.
+func TestSpawnEndsTheWaitForSIGCHLD(t *testing.T) {
+	if !inside(t, nil) {
+		return
+	}
+	r := start(t)
+	caught := func() bool {
+		status, err := os.ReadFile("/proc/self/status")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(status), "\nSigCgt:")
+		mask, err := strconv.ParseUint(strings.Fields(after)[0], 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return mask&(1<<(unix.SIGCHLD-1)) != 0
+	}
+	until(t, "wait for SIGCHLD", caught)
+	pid := spawn(t, r, 1, "exec sleep 1000")
+	until(t, "end of that", func() bool { return !caught() })
+	kill(t, r, pid)
+	until(t, "wait for SIGCHLD", caught)
 }
 
 func TestStatus(t *testing.T) {

@@ -11,5 +11,6 @@ func (r *Reaper) Unseen() bool {
 	if r.proc.err == nil || len(r.children) > 0 {
 		return false
 	}
-	return waitid(unix.WEXITED|unix.WNOHANG|unix.WNOWAIT) != unix.ECHILD
+	_, _, err := waitid(unix.WEXITED | unix.WNOHANG | unix.WNOWAIT)
+	return err != unix.ECHILD
 }

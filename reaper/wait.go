@@ -26,7 +26,8 @@ const waitOptions = unix.WEXITED | unix.WSTOPPED | unix.WCONTINUED | unix.WNOWAI
 // While it is blocked in waitid, nobody needs SIGCHLD; with Go's handler in place
 // each one would wake another thread for nothing, so the default action, which
 // discards it, is restored by hand. (signal.Reset keeps Go's handler.) Only while
-// there is no child at all, where waitid cannot block, is SIGCHLD waited for.
+// there is no child at all, where waitid cannot block, is SIGCHLD waited for, or a Spawn:
+// the end of the first child would find this thread too late where many follow.
 func (r *Reaper) reap(ready chan<- struct{}) {
 	// Capacity 1: that a child has ended since it was last emptied is all it says.
 	chld := make(chan os.Signal, 1)
@@ -41,9 +42,9 @@ func (r *Reaper) reap(ready chan<- struct{}) {
 	quiet()
 	close(ready)
 	for {
-		switch err := waitid(waitOptions); err {
+		switch pid, status, err := waitid(waitOptions); err {
 		case nil:
-			switch n, owned := r.collect(); {
+			switch n, owned := r.collect(pid, status); {
 			case owned:
 				// Whoever waits for C goes on in this thread, while another one waits:
 				// blocked in the kernel, it would be taken for busy for a while.
@@ -56,8 +57,11 @@ func (r *Reaper) reap(ready chan<- struct{}) {
 				handler.write(unix.SIGCHLD)
 			}
 			// A child may have come and gone before the handler was there.
-			if waitid(waitOptions|unix.WNOHANG) == unix.ECHILD {
-				<-chld
+			if _, _, err := waitid(waitOptions | unix.WNOHANG); err == unix.ECHILD {
+				select {
+				case <-chld:
+				case <-r.born:
+				}
 			}
 			quiet()
 		case unix.EINTR:
@@ -67,48 +71,56 @@ func (r *Reaper) reap(ready chan<- struct{}) {
 	}
 }
 
-// waitid waits for any child; it takes nothing.
-func waitid(options int) error {
-	_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, 0, uintptr(options), 0, 0)
+// waitid waits for any child; it takes nothing. It returns the pid, 0 for none, and the
+// exit status or, of one that did not exit, the number of a signal, which is never 0.
+func waitid(options int) (pid, status int, err error) {
+	var info siginfo
+	_, _, errno := unix.Syscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&info)), uintptr(options), 0, 0)
 	if errno != 0 {
-		return errno
+		return 0, 0, errno
 	}
-	return nil
+	pid, status = info.child()
+	return pid, status, nil
 }
 
-// collect reaps until nothing is left.
+// siginfo is the kernel's siginfo_t: three numbers, then, aligned as a pointer, pid, uid
+// and status.
+type siginfo [128 / 4]int32
+
+func (s *siginfo) child() (pid, status int) {
+	at := 3
+	if unsafe.Sizeof(uintptr(0)) == 8 {
+		at = 4
+	}
+	return int(s[at]), int(s[at+2])
+}
+
+// collect reaps the child that waitid has returned, and then until nothing is left: each
+// question for any child has the kernel look at all of them.
 // It returns how many ended and whether something was posted.
-func (r *Reaper) collect() (n int, owned bool) {
+func (r *Reaper) collect(next, status int) (n int, owned bool) {
 	r.mu.Lock()
-	for {
-		next := -1
-		if len(r.children) > 0 {
-			var status int
-			if next, status = waiting(); next == 0 {
-				break
-			}
+	for first := true; ; first = false {
+		if next > 0 {
 			r.bequeath(next, status)
 		}
 		pid, ws := wait4(next)
-		if pid <= 0 {
+		// The first one may have been waited for by who could not set it up.
+		if pid <= 0 && !first {
 			break
 		}
-		ended := ws.Exited() || ws.Signaled()
-		c, ok := r.children[pid]
-		if ok {
-			r.posted = append(r.posted, Exit{PID: pid, Status: ws, Owner: c.owner})
-			owned = true
-		} else if ended {
-			r.orphans++
+		if pid > 0 {
+			ended, posted := r.note(pid, ws)
+			owned = owned || posted
+			if ended {
+				n++
+			}
 		}
-		if !ended {
-			continue
-		}
-		n++
-		r.disown(pid)
-		r.owners.reaped(pid)
-		if r.proc.err != nil {
-			delete(r.owners.ids, pid)
+		next = -1
+		if len(r.children) > 0 {
+			if next, status = waiting(); next == 0 {
+				break
+			}
 		}
 	}
 	r.mu.Unlock()
@@ -119,20 +131,34 @@ func (r *Reaper) collect() (n int, owned bool) {
 	return n, owned
 }
 
-// waiting returns the pid of the child that is to be taken next, 0 for none, and its
-// exit status or, when it did not exit, the number of a signal, which is never 0.
+// note takes note of what wait4 has returned. It tells whether that was an end, and of a child
+// that belongs to somebody. mu is held.
+func (r *Reaper) note(pid int, ws syscall.WaitStatus) (ended, owned bool) {
+	ended = ws.Exited() || ws.Signaled()
+	c, owned := r.children[pid]
+	if owned {
+		r.posted = append(r.posted, Exit{PID: pid, Status: ws, Owner: c.owner})
+	} else if ended {
+		r.orphans++
+	}
+	if ended {
+		r.disown(pid)
+		r.owners.reaped(pid)
+		if r.proc.err != nil {
+			delete(r.owners.ids, pid)
+		}
+	}
+	return ended, owned
+}
+
+// waiting is waitid that does not block, so the scheduler need not hear of it.
 func waiting() (pid, status int) {
-	var info [128 / 4]int32 // siginfo_t: three numbers, then, aligned as a pointer, pid, uid, status
+	var info siginfo
 	for {
 		_, _, errno := unix.RawSyscall6(unix.SYS_WAITID, unix.P_ALL, 0, uintptr(unsafe.Pointer(&info)), waitOptions|unix.WNOHANG, 0, 0)
-		if errno == unix.EINTR {
-			continue
+		if errno != unix.EINTR {
+			return info.child()
 		}
-		at := 3
-		if unsafe.Sizeof(uintptr(0)) == 8 {
-			at = 4
-		}
-		return int(info[at]), int(info[at+2])
 	}
 }
 

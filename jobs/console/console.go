@@ -24,6 +24,7 @@ import (
 
 	"tend/jobs"
 	"tend/jobs/alarm"
+	"tend/jobs/lock"
 )
 
 // Format says how jobs' output is passed on to stdout and stderr.
@@ -66,12 +67,10 @@ type Console struct {
 	log   *Log
 	sinks [2]*sink // by stream; twice the same when stdout and stderr are one file
 	muted atomic.Bool
-	// flushes is how many calls of Flush wait.
-	flushes atomic.Int32
-	rd      reader
-	null    nullDevice
+	rd    reader
+	null  nullDevice
 
-	mu      sync.Mutex
+	mu      lock.Mutex
 	pipes   []*pipe      // by descriptor of the read end, in the reader's table
 	unsent  []handedOver // for the reader, whose socket has no room
 	handed  []*pipe      // in that socket, in order
@@ -167,8 +166,6 @@ func (c *Console) Sync(jobName, instance string, timeout time.Duration) bool {
 // Flush waits until everything that is in the pipes and buffers has been written,
 // or until deadline; it tells which. It is for the moment before the end.
 func (c *Console) Flush(deadline time.Time) bool {
-	c.flushes.Add(1)
-	defer c.flushes.Add(-1)
 	c.mu.Lock()
 	ended := c.live == 0
 	c.mu.Unlock()

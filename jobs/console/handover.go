@@ -215,7 +215,7 @@ func (r *reader) take(n int, ends []int) {
 			err = r.watch(p.fd)
 		}
 		if err != nil {
-			r.c.dropPipe(p)
+			r.closePipe(r.c.dropPipe(p))
 			r.c.log.Error().Job(p.owner()).Msg(fault.Of("cannot watch a pipe for the output", err).Error() + "; what is written to it is lost")
 		}
 	}

@@ -3,13 +3,13 @@ package console
 import (
 	"errors"
 	"strconv"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
 	"tend/jobs"
 	"tend/jobs/fault"
+	"tend/jobs/lock"
 )
 
 // The streams of a process; they index the pipes of an Output and the sinks.
@@ -224,7 +224,7 @@ func writableBy(fd, uid int) bool {
 // nullDevice is /dev/null, or what stands in for it in an image that has none: a
 // pipe at its end to read from, and a pipe whose output is thrown away to write to.
 type nullDevice struct {
-	mu      sync.Mutex
+	mu      lock.Mutex
 	opened  bool
 	in, out int
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -14,6 +13,7 @@ import (
 	"tend/jobs"
 	"tend/jobs/fault"
 	"tend/jobs/jsonl"
+	"tend/jobs/lock"
 )
 
 const (
@@ -66,7 +66,7 @@ type reader struct {
 	hand  [2]int // socket in the epoll set over which pipes come, and its other end
 	buf   []byte // the carry of a pipe, then what is read after it
 
-	mu       sync.Mutex
+	mu       lock.Mutex
 	requests []request
 
 	// Of the thread alone.
@@ -116,7 +116,7 @@ func (r *reader) letGo() {
 	r.c.mu.Lock()
 	for _, p := range r.c.pipes {
 		if p != nil {
-			r.c.dropPipe(p)
+			r.closePipe(r.c.dropPipe(p))
 		}
 	}
 	r.c.mu.Unlock()
@@ -163,21 +163,27 @@ func (c *Console) enter(p *pipe) {
 	c.pipes[p.fd] = p
 }
 
-// dropPipe closes a pipe and takes it out of the table, if it has got there. Console.mu
-// is held.
-func (c *Console) dropPipe(p *pipe) {
+// dropPipe takes a pipe out of the table, if it has got there, and returns the descriptor
+// that is to be given to closePipe. Console.mu is held.
+func (c *Console) dropPipe(p *pipe) (fd int) {
 	c.live--
-	if p.fd >= 0 {
-		c.pipes[p.fd] = nil
-		// In a table that is not the reader's own a close alone does not take it out of
-		// the epoll set while a child between fork and exec holds a copy, and its end
-		// would be reported all the time.
-		_ = unix.EpollCtl(c.rd.epoll, unix.EPOLL_CTL_DEL, p.fd, nil)
-		syscall.Close(p.fd)
-		p.fd = -1
+	if fd, p.fd = p.fd, -1; fd >= 0 {
+		c.pipes[fd] = nil
 	}
 	if p.job != nil {
 		c.releaseJob(p.job)
+	}
+	return fd
+}
+
+// closePipe closes what dropPipe has returned.
+func (r *reader) closePipe(fd int) {
+	if fd >= 0 {
+		// In a table that is not the reader's own a close alone does not take it out of
+		// the epoll set while a child between fork and exec holds a copy, and its end
+		// would be reported all the time.
+		_ = unix.EpollCtl(r.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+		syscall.Close(fd)
 	}
 }
 
@@ -229,20 +235,14 @@ func (r *reader) round() bool {
 	// Of a process that has written to both, stdout is read first.
 	for stream := uint8(0); stream < 2; stream++ {
 		for _, p := range r.ready {
-			switch {
-			case p.stream != stream || p.fd < 0 || p.parked:
-			case p.over && len(p.carry) == 0:
-				// At the end of all the kernel closes them faster.
-				if n == readEvents || r.c.flushes.Load() == 0 {
-					r.end(p)
-				}
-			default:
+			if p.stream == stream && p.fd >= 0 && !p.parked && !p.ended() {
 				r.readPipe(p)
 			}
 		}
 	}
 	r.serve()
 	r.finishFlush(n)
+	r.closeEnded(n)
 	if !r.busy || len(r.flushing) > 0 {
 		for _, s := range r.c.sinks {
 			s.kick()
@@ -252,6 +252,31 @@ func (r *reader) round() bool {
 		r.trim()
 	}
 	return true
+}
+
+// ended tells whether nothing is left to do for a pipe but to close it.
+func (p *pipe) ended() bool { return p.over && len(p.carry) == 0 }
+
+// closeEnded closes the pipes that this round has found to be at their end, unless
+// somebody waits for an answer: they come again in the next round, which is at once. Where
+// they fill a round they are in the way of others.
+func (r *reader) closeEnded(events int) {
+	for _, p := range r.ready {
+		if p.fd < 0 || p.parked || !p.ended() {
+			continue
+		}
+		if events < readEvents && (r.timeout() == 0 || !r.behind && r.asked()) {
+			return
+		}
+		r.end(p)
+	}
+}
+
+// asked tells whether there is a request that has not been served.
+func (r *reader) asked() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.requests) > 0
 }
 
 // timeout is how long to wait for output, in milliseconds.
@@ -365,8 +390,9 @@ func (r *reader) readPipe(p *pipe) bool {
 func (r *reader) end(p *pipe) {
 	r.finishLine(p)
 	r.c.mu.Lock()
-	r.c.dropPipe(p)
+	fd := r.c.dropPipe(p)
 	r.c.mu.Unlock()
+	r.closePipe(fd)
 }
 
 // finishLine passes on the unfinished last line of p, and tells whether there was
@@ -542,9 +568,14 @@ func (r *reader) serve() {
 		}
 		if q.done != nil {
 			close(q.done)
+			letWaitersRun()
 		}
 	}
 }
+
+// letWaitersRun is called when somebody may have waited for what has been done: without
+// it they would have to wait until they are found in the queue of this thread.
+func letWaitersRun() { runtime.Gosched() }
 
 // drainJob reads what the pipes of a job hold now, and first those of stdout.
 func (r *reader) drainJob(k jobKey) {
@@ -600,7 +631,7 @@ func (r *reader) finishFlush(events int) {
 		return
 	}
 	for _, p := range r.ready {
-		if p.fd >= 0 && p.read < flushMost && (!p.over || len(p.carry) > 0) {
+		if p.fd >= 0 && p.read < flushMost && !p.ended() {
 			return
 		}
 	}
@@ -617,4 +648,5 @@ func (r *reader) finishFlush(events int) {
 		close(q.done)
 	}
 	r.flushing = nil
+	letWaitersRun()
 }

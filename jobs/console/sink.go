@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -15,6 +14,7 @@ import (
 
 	"tend/jobs/alarm"
 	"tend/jobs/fault"
+	"tend/jobs/lock"
 )
 
 const (
@@ -46,7 +46,7 @@ type sink struct {
 	parked []*pipe // left alone until there is room
 	mid    *pipe   // whose line is not finished (format Raw)
 
-	mu  sync.Mutex
+	mu  lock.Mutex
 	buf []byte
 	// The bytes to write are buf[r:w], or when wrap is not negative buf[r:wrap] and
 	// then buf[:w]. Regions are contiguous so that a line never has to be cut.
@@ -269,10 +269,16 @@ func (s *sink) next() (log, out []byte, ok bool) {
 		if len(out) > 0 || len(s.log) > 0 {
 			break
 		}
-		for _, w := range s.waiters {
-			close(w)
+		if len(s.waiters) > 0 {
+			for _, w := range s.waiters {
+				close(w)
+			}
+			s.waiters = nil
+			s.mu.Unlock()
+			letWaitersRun()
+			s.mu.Lock()
+			continue
 		}
-		s.waiters = nil
 		if s.closed {
 			return nil, nil, false
 		}

@@ -86,6 +86,34 @@ func TestStalledStdoutBlocksOnlyItsWriters(t *testing.T) {
 	}
 }
 
+// A flush may wait for long. What ends meanwhile is closed: it would be reported again and
+// again.
+func TestPipesEndDuringAStalledFlush(t *testing.T) {
+	out, errs := newCapture(t, true), newCapture(t, false)
+	c := newConsole(t, Options{Stdout: out.fd(), Stderr: errs.fd()})
+	stalled := openProcess(t, c, "stalled", "")
+	var others []*process
+	for i := range 3 {
+		others = append(others, openProcess(t, c, fmt.Sprint("other", i), ""))
+	}
+	fill(t, stalled, stdout)
+	flushed := make(chan bool)
+	go func() { flushed <- c.Flush(time.Now().Add(patience)) }()
+	for i, p := range others {
+		p.exit()
+		eventually(t, "end of the pipes of "+p.job.key.job, func() bool {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			return c.live == 2*(len(others)-i)
+		})
+	}
+	out.resume()
+	stalled.exit()
+	if !<-flushed {
+		t.Error("Flush timed out")
+	}
+}
+
 func TestStalledStdoutLeavesFilesOfOthersAlone(t *testing.T) {
 	dir := t.TempDir()
 	out, errs := newCapture(t, true), newCapture(t, true)

@@ -1,9 +1,9 @@
 package control
 
 import (
-	"sync"
-
 	"golang.org/x/sys/unix"
+
+	"tend/jobs/lock"
 )
 
 // The connections of admins and of everyone else are counted apart, so that others
@@ -23,7 +23,7 @@ type pool struct {
 	maxLine int           // bytes of a request
 	large   chan struct{} // capacity: maxLarge
 
-	mu    sync.Mutex
+	mu    lock.Mutex
 	conns map[*conn]struct{}
 	next  uint64
 }

@@ -5,7 +5,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -15,6 +14,7 @@ import (
 	"tend/jobs/alarm"
 	"tend/jobs/fault"
 	"tend/jobs/file"
+	"tend/jobs/lock"
 )
 
 const (
@@ -48,7 +48,7 @@ type Server struct {
 	unwritten atomic.Int32  // calls with an answer that is not all written
 	written   chan struct{} // capacity one: unwritten has come down to nothing
 
-	mu      sync.Mutex
+	mu      lock.Mutex
 	delayed map[*conn]struct{} // shutdowns whose time has not come
 }
 

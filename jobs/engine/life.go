@@ -14,9 +14,7 @@ func (m *Machine) setGoal(j *job, g jobs.Goal) {
 	}
 	from := j.goal
 	j.goal = g
-	if !m.quiet {
-		m.notice(j, Notice{Kind: GoalChanged, FromGoal: from, Goal: g})
-	}
+	m.notice(j, Notice{Kind: GoalChanged, FromGoal: from, Goal: g})
 }
 
 // changeGoal turns the goal and, in the states that would not end by themselves,
@@ -80,9 +78,7 @@ func (m *Machine) advance(j *job) {
 		j.state, j.since = next, m.now
 		m.timers.cancel(j.work)
 		j.stage, j.delaying = untouched, false
-		if !m.quiet {
-			m.notice(j, Notice{Kind: StateChanged, FromState: from, State: next})
-		}
+		m.notice(j, Notice{Kind: StateChanged, FromState: from, State: next})
 		done = m.enter(j, from)
 	}
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"syscall"
 	"time"
 
 	"tend/jobs"
@@ -68,9 +69,9 @@ func (m *Machine) AddSource(s Source) {
 	}
 }
 
-// Quiet says whether the notices GoalChanged, StateChanged, EventHandling and
-// EventFinished are left out, which nobody needs at the default log level and
-// without a monitor.
+// Quiet says whether the notices GoalChanged, StateChanged, EventHandling, EventFinished,
+// ProcessSpawned and SignalSent are left out, which nobody needs at the default log level
+// and without a monitor. SignalSent is told all the same of KILL.
 func (m *Machine) Quiet(quiet bool) { m.quiet = quiet }
 
 // Step takes one input at the time now, which is monotonic and counted from the
@@ -174,6 +175,9 @@ func (m *Machine) do(a Action) { m.out = append(m.out, a) }
 //
 //go:noinline
 func (m *Machine) tell(n Notice) {
+	if m.quiet && (n.Kind < ProcessExited || n.Kind == SignalSent && n.Sig != syscall.SIGKILL) {
+		return
+	}
 	if len(m.told) == cap(m.told) {
 		m.told = make([]Notice, 0, 16)
 	}

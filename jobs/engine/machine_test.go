@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -210,13 +211,31 @@ func TestQuiet(t *testing.T) {
 	m := engine.New(engine.Options{})
 	m.Quiet(true)
 	m.Step(0, engine.Load{Class: service("web", nil)})
-	for _, a := range m.Step(0, engine.Command{Job: "web"}) {
-		if n, ok := a.(*engine.Notice); ok {
-			switch n.Kind {
-			case engine.GoalChanged, engine.StateChanged, engine.EventHandling, engine.EventFinished:
-				t.Errorf("notice %v", n)
+	var told []string
+	step := func(in engine.Input) (id engine.JobID) {
+		for _, a := range m.Step(0, in) {
+			switch a := a.(type) {
+			case *engine.Notice:
+				told = append(told, fmt.Sprint(a.Kind, " ", a.Sig))
+			case engine.Spawn:
+				id = a.Job
 			}
 		}
+		return id
+	}
+	id := step(engine.Command{Job: "web"})
+	step(engine.Spawned{Job: id, Process: jobs.Main, PID: 12})
+	step(engine.Execed{Job: id, Process: jobs.Main, PID: 12})
+	step(engine.Command{Job: "web", Verb: engine.VerbStop})
+	m.Step(time.Hour, engine.Elapsed{}) // sends KILL
+	step(engine.Exited{PID: 12, Sig: syscall.SIGKILL})
+	want := []string{
+		fmt.Sprint(engine.JobReady, " ", syscall.Signal(0)),
+		fmt.Sprint(engine.ProcessExited, " ", syscall.SIGKILL),
+		fmt.Sprint(engine.JobEnded, " ", syscall.Signal(0)),
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("notices %q, want %q", told, want)
 	}
 }
 

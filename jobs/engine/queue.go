@@ -178,9 +178,7 @@ func (m *Machine) runQueue() {
 
 // offer shows a pending event to all conditions that it may make true.
 func (m *Machine) offer(e *emission) {
-	if !m.quiet {
-		m.tell(Notice{Kind: EventHandling, Event: &e.ev})
-	}
+	m.tell(Notice{Kind: EventHandling, Event: &e.ev})
 	m.queue.found = m.watch.candidates(e.ev, m.queue.found[:0])
 	for _, c := range m.queue.found {
 		switch {
@@ -215,9 +213,7 @@ func (m *Machine) release(e *emission) {
 // emitter, and tells of its failure.
 func (m *Machine) finish(e *emission) {
 	e.finished = true
-	if !m.quiet {
-		m.tell(Notice{Kind: EventFinished, Event: &e.ev})
-	}
+	m.tell(Notice{Kind: EventFinished, Event: &e.ev})
 	if j := e.job; e.awaited && j.blocked == e {
 		j.blocked = nil
 		m.advance(j)
