@@ -88,15 +88,11 @@ func Run(o *Options, sigs Signals) int {
 		log.Warning().Msg(w)
 	}
 	defer func() {
-		discarded := make(chan struct{})
-		go func() {
-			if watchErr == nil {
-				discard(watch)
-			}
-			close(discarded)
-		}()
+		out.HandOver() // what is to be written is written meanwhile
+		if watchErr == nil {
+			discard(watch)
+		}
 		out.Flush(time.Now().Add(flushTime))
-		<-discarded
 	}()
 	broken := report(log, problems)
 	refuse := func(why string, status int) int {

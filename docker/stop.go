@@ -206,5 +206,6 @@ func (s *Supervisor) finish() {
 		line = why
 	}
 	s.log.Notice().Status(s.status).Msg(line)
+	s.console.HandOver() // it is written while we see to the rest
 	s.writeTerminationLog(why)
 }

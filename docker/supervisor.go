@@ -122,6 +122,9 @@ func (s *Supervisor) step(in engine.Input) {
 			s.thaw()
 			s.act(a)
 		}
+		if i == len(s.queue)-1 && !s.minimal && s.m.Hurries() {
+			s.queue = append(s.queue, engine.Elapsed{})
+		}
 	}
 	if s.queue = s.queue[:0]; cap(s.queue) > queueKept {
 		s.queue = nil

@@ -171,10 +171,10 @@ func (r *Reaper) SignalGroup(pid int, sig syscall.Signal) error {
 		r.children[pid] = c
 	}
 	pgid, err := unix.Getpgid(pid)
-	if err != nil || pgid <= 1 || pgid == unix.Getpgrp() {
-		return unix.Kill(pid, sig)
+	if err == nil && (pgid == pid || pgid > 1 && pgid != unix.Getpgrp()) {
+		return unix.Kill(-pgid, sig)
 	}
-	return unix.Kill(-pgid, sig)
+	return unix.Kill(pid, sig)
 }
 
 // Alive says whether pid is an unreaped child that belongs to somebody.

@@ -181,8 +181,16 @@ func (r *reader) askForRest() bool {
 	return true
 }
 
-// takePipes takes the pipes that have been handed over.
+// takePipes takes the pipes that have been handed over. Those that have ended are closed
+// first, since they do not count against mostPipes any more.
 func (r *reader) takePipes() {
+	r.c.mu.Lock()
+	n := len(r.c.handed)
+	r.c.mu.Unlock()
+	if n == 0 {
+		return
+	}
+	r.closeEnded(readEvents)
 	var b [1]byte
 	control := make([]byte, unix.CmsgSpace(4*maxRights))
 	for {

@@ -39,7 +39,6 @@ type pipe struct {
 	process jobs.Process
 	stream  uint8
 	raw     bool  // passed on without a prefix, whatever the format
-	over    bool  // nothing is in it and nobody writes to it any more
 	parked  bool  // not in the epoll set, since its sink has no room
 	cont    bool  // the line in progress has had a part passed on
 	fixed   bool  // it cannot be grown
@@ -72,6 +71,7 @@ type reader struct {
 	// Of the thread alone.
 	events   [readEvents]unix.EpollEvent
 	ready    []*pipe
+	ended    []int // descriptors of pipes that are out of the table, to be closed
 	flushing []request
 	// flushRound says that a flush needs another round: it began within this one, or
 	// the epoll set has changed since it was asked. blocked says that it waits for
@@ -113,6 +113,7 @@ func (r *reader) init(c *Console) error {
 // letGo closes what the reader has opened, before its thread ends.
 func (r *reader) letGo() {
 	r.takePipes()
+	r.closeEnded(readEvents)
 	r.c.mu.Lock()
 	for _, p := range r.c.pipes {
 		if p != nil {
@@ -219,8 +220,13 @@ func (r *reader) round() bool {
 		case r.hand[0]:
 			handed = true
 		default:
-			if p := r.c.pipes[e.Fd]; p != nil {
-				p.over = e.Events&(unix.EPOLLIN|unix.EPOLLHUP) == unix.EPOLLHUP
+			p := r.c.pipes[e.Fd]
+			switch {
+			case p == nil:
+			case e.Events&(unix.EPOLLIN|unix.EPOLLHUP) == unix.EPOLLHUP && len(p.carry) == 0:
+				// Nothing is in it and nobody writes to it any more.
+				r.ended = append(r.ended, r.c.dropPipe(p))
+			default:
 				r.ready = append(r.ready, p)
 			}
 		}
@@ -235,7 +241,7 @@ func (r *reader) round() bool {
 	// Of a process that has written to both, stdout is read first.
 	for stream := uint8(0); stream < 2; stream++ {
 		for _, p := range r.ready {
-			if p.stream == stream && p.fd >= 0 && !p.parked && !p.ended() {
+			if p.stream == stream && p.fd >= 0 && !p.parked {
 				r.readPipe(p)
 			}
 		}
@@ -254,21 +260,20 @@ func (r *reader) round() bool {
 	return true
 }
 
-// ended tells whether nothing is left to do for a pipe but to close it.
-func (p *pipe) ended() bool { return p.over && len(p.carry) == 0 }
-
-// closeEnded closes the pipes that this round has found to be at their end, unless
-// somebody waits for an answer: they come again in the next round, which is at once. Where
-// they fill a round they are in the way of others.
+// closeEnded closes the pipes that are at their end, unless somebody waits for an answer:
+// they are reported again in the next round, which is at once. Where they fill a round they
+// are in the way of others.
+//
+// Nobody waits for that, so whoever else is to run on this processor goes first: when many
+// processes end at a time, those and who reaps them.
 func (r *reader) closeEnded(events int) {
-	for _, p := range r.ready {
-		if p.fd < 0 || p.parked || !p.ended() {
-			continue
-		}
+	for n := len(r.ended); n > 0; n-- {
 		if events < readEvents && (r.timeout() == 0 || !r.behind && r.asked()) {
 			return
 		}
-		r.end(p)
+		r.closePipe(r.ended[n-1])
+		r.ended = r.ended[:n-1]
+		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 	}
 }
 
@@ -631,7 +636,7 @@ func (r *reader) finishFlush(events int) {
 		return
 	}
 	for _, p := range r.ready {
-		if p.fd >= 0 && p.read < flushMost && !p.ended() {
+		if p.fd >= 0 && p.read < flushMost {
 			return
 		}
 	}

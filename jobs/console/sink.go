@@ -146,10 +146,13 @@ func (s *sink) commit(n int) {
 	}
 }
 
+// pending tells whether there is something to write. mu is held.
+func (s *sink) pending() bool { return s.wrap >= 0 || s.w != s.r || len(s.log) > 0 }
+
 // kick wakes the writer if there is something to write.
 func (s *sink) kick() {
 	s.mu.Lock()
-	wake := s.sleeping && (s.wrap >= 0 || s.w != s.r || len(s.log) > 0 || s.closed || len(s.waiters) > 0)
+	wake := s.sleeping && (s.pending() || s.closed || len(s.waiters) > 0)
 	if wake {
 		s.sleeping = false
 	}
@@ -210,8 +213,15 @@ func (s *sink) trim() {
 func (s *sink) flush(deadline time.Time) bool {
 	done := make(chan struct{})
 	s.mu.Lock()
-	s.waiters = append(s.waiters, done)
+	// A thread that sleeps and has nothing to do has written all.
+	written := s.sleeping && !s.pending()
+	if !written {
+		s.waiters = append(s.waiters, done)
+	}
 	s.mu.Unlock()
+	if written {
+		return true
+	}
 	s.kick()
 	t := alarm.New(time.Until(deadline))
 	defer t.Stop()

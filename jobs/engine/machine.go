@@ -110,7 +110,7 @@ func (m *Machine) Step(now time.Duration, in Input) []Action {
 // Deadline returns the time at which Step must be called with Elapsed at the
 // latest; false means that no timer runs.
 func (m *Machine) Deadline() (time.Duration, bool) {
-	if !m.queue.empty() {
+	if !m.queue.empty() || m.Hurries() {
 		return m.now, true
 	}
 	if len(m.timers.heap) == 0 {
@@ -123,6 +123,9 @@ func (m *Machine) Deadline() (time.Duration, bool) {
 // step when nothing else can.
 func (m *Machine) settle() {
 	m.queue.budget = turnsPerStep
+	if m.halt != nil {
+		m.halt.budget = stopsPerStep
+	}
 	m.runQueue()
 	for m.halt != nil && m.steer() {
 		m.runQueue()

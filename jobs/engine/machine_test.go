@@ -239,6 +239,54 @@ func TestQuiet(t *testing.T) {
 	}
 }
 
+// Of many jobs that may stop side by side each Step stops some, and no time passes until
+// all have their signal, also where some end in between and a client asks for something.
+func TestManyAreStoppedInTurns(t *testing.T) {
+	const n = 100
+	m, _ := boot(fan(n))
+	signalled := map[int]bool{}
+	steps, halted := 0, false
+	step := func(in engine.Input) (pids []int) {
+		steps++
+		for _, a := range m.Step(time.Second, in) {
+			switch a := a.(type) {
+			case engine.Signal:
+				if signalled[a.PID] {
+					t.Errorf("%d is signalled twice", a.PID)
+				}
+				signalled[a.PID] = true
+				pids = append(pids, a.PID)
+			case engine.Halted:
+				halted = true
+			}
+		}
+		return pids
+	}
+	pids := step(engine.Shutdown{Timeout: 9 * time.Second, Reserve: time.Second})
+	if len(pids) == 0 || len(pids) == n {
+		t.Errorf("the first step signals %d of %d", len(pids), n)
+	}
+	for m.Hurries() && steps < n {
+		if at, ok := m.Deadline(); !ok || at != time.Second {
+			t.Fatalf("Deadline() = %v, %v in between, want now", at, ok)
+		}
+		pids = append(pids[1:], step(engine.Exited{PID: pids[0]})...)
+		pids = append(pids, step(engine.Elapsed{})...)
+	}
+	if len(signalled) != n {
+		t.Errorf("%d of %d are signalled after %d steps", len(signalled), n, steps)
+	}
+	if at, ok := m.Deadline(); !ok || at <= time.Second {
+		t.Errorf("Deadline() = %v, %v, want a time to come", at, ok)
+	}
+	for _, pid := range pids {
+		step(engine.Exited{PID: pid})
+	}
+	if !halted {
+		t.Error("not halted when all have ended")
+	}
+}
+
 func TestStatusOfAClassWithoutInstances(t *testing.T) {
 	m := engine.New(engine.Options{})
 	m.Step(0, engine.Load{Class: service("web", nil)})

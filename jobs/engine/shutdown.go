@@ -40,10 +40,15 @@ type shutdown struct {
 	after   map[JobID][]JobID // who waits for a job
 	waits   map[JobID]int     // for how many
 	ready   []JobID           // to be stopped
+	budget  int               // how many of them in this step
 	started map[instanceName]bool
 
 	level, halfway, kill, last, end timer
 }
+
+// stopsPerStep bounds how many jobs one Step stops, so that the first of many have their
+// signal while the others are seen to.
+const stopsPerStep = 16
 
 // shutdownEvents are what a host would say; nothing waits for them.
 var shutdownEvents = []event.Event{
@@ -52,6 +57,10 @@ var shutdownEvents = []event.Event{
 	{Name: "deconfiguring-networking"},
 	{Name: "unmounted-remote-filesystems"},
 }
+
+// Hurries tells whether a Step is wanted at once, before anything else: a shutdown has more
+// jobs to stop now than one Step does.
+func (m *Machine) Hurries() bool { return m.halt != nil && !m.halt.over && len(m.halt.ready) > 0 }
 
 func (m *Machine) halted() bool { return m.halt != nil && m.halt.over }
 
@@ -147,14 +156,16 @@ func (m *Machine) steer() bool {
 		m.plan()
 		return true
 	case len(h.ready) > 0:
-		ready := h.ready
-		h.ready = nil
+		n := min(len(h.ready), h.budget)
+		ready := h.ready[:n]
+		h.ready = h.ready[n:]
+		h.budget -= n
 		for _, id := range ready {
 			if j := m.jobs[id]; j != nil {
 				m.stopForShutdown(j)
 			}
 		}
-		return true
+		return n > 0
 	}
 	if h.current < len(h.levels) && h.present[h.current] == 0 {
 		h.current++
