@@ -23,6 +23,10 @@ const (
 	readSize = 256 << 10
 	// readEvents is how many ready pipes are looked at in a round.
 	readEvents = 256
+	// closesPerRound is how many pipes are closed in a round while others may have output,
+	// and closesPerTurn after how many others may have the processor.
+	closesPerRound = 32
+	closesPerTurn  = 8
 	// resend is how long pipes wait that could not be sent at once.
 	resend = 10 * time.Millisecond
 	// quiet is after how long without output memory and log files are given back.
@@ -260,20 +264,23 @@ func (r *reader) round() bool {
 	return true
 }
 
-// closeEnded closes the pipes that are at their end, unless somebody waits for an answer:
-// they are reported again in the next round, which is at once. Where they fill a round they
-// are in the way of others.
+// closeEnded closes some of the pipes that are at their end, unless somebody waits for an
+// answer: they are reported again in the next round, which is at once. Where they fill a
+// round they are in the way of others, and all are closed.
 //
 // Nobody waits for that, so whoever else is to run on this processor goes first: when many
 // processes end at a time, those and who reaps them.
 func (r *reader) closeEnded(events int) {
-	for n := len(r.ended); n > 0; n-- {
-		if events < readEvents && (r.timeout() == 0 || !r.behind && r.asked()) {
+	for closed := 1; len(r.ended) > 0; closed++ {
+		if events < readEvents && (closed > closesPerRound || r.timeout() == 0 || !r.behind && r.asked()) {
 			return
 		}
-		r.closePipe(r.ended[n-1])
-		r.ended = r.ended[:n-1]
-		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		last := len(r.ended) - 1
+		r.closePipe(r.ended[last])
+		r.ended = r.ended[:last]
+		if closed%closesPerTurn == 0 {
+			_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		}
 	}
 }
 
