@@ -127,7 +127,7 @@ func TestDependencies(t *testing.T) {
 // larger packages of the standard library.
 var (
 	words  = []string{"tend/jobs", "tend/jobs/event", "tend/jobs/environ"}
-	ground = []string{"tend/jobs/fault", "tend/jobs/jsonl", "tend/jobs/alarm", "tend/jobs/file", "tend/jobs/number"}
+	ground = []string{"tend/jobs/fault", "tend/jobs/jsonl", "tend/jobs/alarm", "tend/jobs/file", "tend/jobs/lock", "tend/jobs/number"}
 	base   = join(ground, words...)
 )
 
@@ -154,7 +154,8 @@ var layers = map[string][]string{
 	"tend/jobs/fault":           {},
 	"tend/jobs/alarm":           {},
 	"tend/jobs/file":            {},
-	"tend/reaper":               {"tend/reaper/self"},
+	"tend/jobs/lock":            {},
+	"tend/reaper":               {"tend/reaper/self", "tend/jobs/lock"},
 	"tend/reaper/self":          {},
 }
 
