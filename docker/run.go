@@ -88,7 +88,6 @@ func Run(o *Options, sigs Signals) int {
 		log.Warning().Msg(w)
 	}
 	defer func() {
-		out.HandOver() // what is to be written is written meanwhile
 		if watchErr == nil {
 			discard(watch)
 		}

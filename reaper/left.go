@@ -227,14 +227,14 @@ func (r *Reaper) mayBeLeft(e *ending, p *found) bool {
 // hiddenHeir returns the process that e has left according to the best evidence.
 func (r *Reaper) hiddenHeir(e *ending, certain bool, text func() string) *found {
 	var best *found
-	most, ties := -1, 0
+	most, ties, words := -1, 0, text()
 	for _, pid := range e.hidden {
 		i, ok := r.owners.index[pid]
 		if !ok || !r.mayBeLeft(e, &r.owners.procs[i]) {
 			continue
 		}
 		p := &r.owners.procs[i]
-		weight := 2 * r.evidence(e, p, text())
+		weight := 2 * r.evidence(e, p, words)
 		if !r.owners.othersLeft(e, pid) {
 			weight++
 		}

@@ -5,9 +5,9 @@ import (
 	"os"
 	"syscall"
 
-	"tend/jobs/lock"
-
 	"golang.org/x/sys/unix"
+
+	"tend/jobs/lock"
 )
 
 // Owner is a number that the caller gives to whatever processes are started for.

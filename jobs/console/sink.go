@@ -211,17 +211,15 @@ func (s *sink) trim() {
 
 // flush waits until all has been written, or until deadline; it tells which.
 func (s *sink) flush(deadline time.Time) bool {
-	done := make(chan struct{})
 	s.mu.Lock()
-	// A thread that sleeps and has nothing to do has written all.
-	written := s.sleeping && !s.pending()
-	if !written {
-		s.waiters = append(s.waiters, done)
-	}
-	s.mu.Unlock()
-	if written {
+	if s.sleeping && !s.pending() {
+		// A thread that sleeps and has nothing to do has written all.
+		s.mu.Unlock()
 		return true
 	}
+	done := make(chan struct{})
+	s.waiters = append(s.waiters, done)
+	s.mu.Unlock()
 	s.kick()
 	t := alarm.New(time.Until(deadline))
 	defer t.Stop()

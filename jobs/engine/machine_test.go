@@ -212,8 +212,8 @@ func TestQuiet(t *testing.T) {
 	m.Quiet(true)
 	m.Step(0, engine.Load{Class: service("web", nil)})
 	var told []string
-	step := func(in engine.Input) (id engine.JobID) {
-		for _, a := range m.Step(0, in) {
+	step := func(now time.Duration, in engine.Input) (id engine.JobID) {
+		for _, a := range m.Step(now, in) {
 			switch a := a.(type) {
 			case *engine.Notice:
 				told = append(told, fmt.Sprint(a.Kind, " ", a.Sig))
@@ -223,14 +223,15 @@ func TestQuiet(t *testing.T) {
 		}
 		return id
 	}
-	id := step(engine.Command{Job: "web"})
-	step(engine.Spawned{Job: id, Process: jobs.Main, PID: 12})
-	step(engine.Execed{Job: id, Process: jobs.Main, PID: 12})
-	step(engine.Command{Job: "web", Verb: engine.VerbStop})
-	m.Step(time.Hour, engine.Elapsed{}) // sends KILL
-	step(engine.Exited{PID: 12, Sig: syscall.SIGKILL})
+	id := step(0, engine.Command{Job: "web"})
+	step(0, engine.Spawned{Job: id, Process: jobs.Main, PID: 12})
+	step(0, engine.Execed{Job: id, Process: jobs.Main, PID: 12})
+	step(0, engine.Command{Job: "web", Verb: engine.VerbStop})
+	step(time.Hour, engine.Elapsed{}) // sends KILL
+	step(time.Hour, engine.Exited{PID: 12, Sig: syscall.SIGKILL})
 	want := []string{
 		fmt.Sprint(engine.JobReady, " ", syscall.Signal(0)),
+		fmt.Sprint(engine.SignalSent, " ", syscall.SIGKILL),
 		fmt.Sprint(engine.ProcessExited, " ", syscall.SIGKILL),
 		fmt.Sprint(engine.JobEnded, " ", syscall.Signal(0)),
 	}
@@ -240,7 +241,7 @@ func TestQuiet(t *testing.T) {
 }
 
 // Of many jobs that may stop side by side each Step stops some, and no time passes until
-// all have their signal, also where some end in between and a client asks for something.
+// all have their signal, also where some end in between.
 func TestManyAreStoppedInTurns(t *testing.T) {
 	const n = 100
 	m, _ := boot(fan(n))
